@@ -1,0 +1,1 @@
+-- the type rlrec_weights

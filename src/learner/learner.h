@@ -1,0 +1,110 @@
+/*
+ * learner.h
+ *	  The one interface behind which every recommender stands, and the registry of them.
+ *
+ * Adding a learner: write its file, declare its RlrecLearner below, list it in learner.c, give it a page in docs/.
+ */
+#ifndef RLREC_LEARNER_H
+#define RLREC_LEARNER_H
+
+#include "data/events.h"
+#include "data/features.h"
+#include "learner/options.h"
+#include "types/weights.h"
+
+struct RlrecLearner;
+
+/* What a learner is fitted on. */
+typedef struct RlrecFit
+{
+	const RlrecEvents *events;
+	const RlrecFeatures *features;	/* NULL when the agent has no items table */
+	const Jsonb *options;		/* the agent's, NULL when none */
+	Size		budget;			/* bytes that fitting may use: maintenance_work_mem */
+} RlrecFit;
+
+/*
+ * A fitted learner. The tensors are a learner's own, found by name; a learner made of others (hybrid, auto) keeps theirs in the same
+ * set under a prefix, "markov/". Every model also has what all of them need: `items` and `count`.
+ */
+typedef struct RlrecModel
+{
+	const struct RlrecLearner *learner;
+	const RlrecTensors *tensors;
+	const char *prefix;			/* "" for the outermost */
+	RlrecDictionary items;
+	const float *count;			/* [items.n] users that had the item in training */
+	int32		n_users;		/* users in training */
+} RlrecModel;
+
+/* A user's past events, oldest first; only items that the model's dictionary knows and events with a positive reward. */
+typedef struct RlrecHistory
+{
+	int32		n;
+	const int32 *item;			/* [n] */
+	const int64 *time;			/* [n] microseconds since 2000-01-01 */
+	const float *reward;		/* [n] */
+} RlrecHistory;
+
+typedef struct RlrecLearner
+{
+	const char *name;			/* as in learner => '...' */
+	const char *summary;		/* one line for people */
+	const RlrecOption *options;
+
+	/*
+	 * NULL when the learner can be fitted on this, else why not, a translated-free sentence fragment for errdetail. auto and
+	 * hybrid leave such learners out.
+	 */
+	const char *(*obstacle) (const RlrecFit *fit);
+
+	/* Adds the learner's tensors under prefix. Runs in a context of its own: what it palloc's besides is freed by the caller. */
+	void		(*fit) (const RlrecFit *fit, const char *prefix, RlrecTensors *tensors);
+
+	/*
+	 * Writes scores[items.n], higher is better, every entry finite; returns false, with scores undefined, when the history tells
+	 * it nothing (then the caller recommends what is popular). No I/O, no SQL; scratch is palloc'd in CurrentMemoryContext.
+	 */
+	bool		(*score) (const RlrecModel *model, const RlrecHistory *history, float *scores);
+
+	/* Similarity of each item to one; NULL when the learner has none (then cosine over the items' users stands in). */
+	void		(*similar) (const RlrecModel *model, int32 item, float *scores);
+} RlrecLearner;
+
+extern const RlrecLearner rlrec_popularity;
+extern const RlrecLearner rlrec_content;
+extern const RlrecLearner rlrec_itemknn;
+extern const RlrecLearner rlrec_ease;
+extern const RlrecLearner rlrec_als;
+extern const RlrecLearner rlrec_markov;
+extern const RlrecLearner rlrec_hybrid;
+extern const RlrecLearner rlrec_auto;
+
+/* The registry: ends with NULL. */
+extern const RlrecLearner *const rlrec_learners[];
+
+/* NULL when there is none. */
+extern const RlrecLearner *rlrec_learner_find(const char *name);
+
+/*
+ * The data of a tensor of the model, at model->prefix. An error when it is missing, or its type or number of elements is not what is asked for
+ * (elements < 0 accepts any).
+ */
+extern const void *rlrec_model_data(const RlrecModel *model, const char *name, RlrecDtype dtype, int64 elements);
+
+/* The share of the users that had each item, times 1e-6: added to scores so that items without evidence rank by popularity. */
+extern void rlrec_model_add_popularity(const RlrecModel *model, float *scores);
+
+/*
+ * Fits a learner: its obstacle raised as an error, its tensors with `items` and `count` under prefix "", and the model over them. All
+ * in CurrentMemoryContext.
+ */
+extern RlrecModel *rlrec_learner_fit(const RlrecLearner *learner, const RlrecFit *fit);
+
+/* The model over tensors that rlrec_learner_fit() made, here or in another life. */
+extern RlrecModel *rlrec_model_open(const RlrecLearner *learner, const RlrecTensors *tensors);
+
+/* What training is doing, for rlrec.training_progress; phase is a static string. Cheap enough for every few milliseconds. */
+extern void rlrec_progress(const char *phase, int64 done, int64 total);
+
+#endif							/* RLREC_LEARNER_H */

@@ -1,0 +1,38 @@
+/*
+ * options.h
+ *	  The options of agents and learners: declared once, validated when an agent is made, read by the learner.
+ */
+#ifndef RLREC_OPTIONS_H
+#define RLREC_OPTIONS_H
+
+#include "utils/jsonb.h"
+
+typedef enum RlrecOptionType
+{
+	RLREC_OPTION_BOOL,
+	RLREC_OPTION_INT,
+	RLREC_OPTION_REAL,
+	RLREC_OPTION_INTERVAL,		/* "30 days"; read as seconds */
+	RLREC_OPTION_NAMES			/* ["itemknn", "markov"], each a learner's name */
+} RlrecOptionType;
+
+/* An array of these ends with an entry whose name is NULL. */
+typedef struct RlrecOption
+{
+	const char *name;
+	RlrecOptionType type;
+	double		initial;		/* default; of an interval in seconds; NAMES have none */
+	double		minimum;		/* inclusive */
+	double		maximum;		/* inclusive */
+	const char *summary;
+} RlrecOption;
+
+/* Each returns the option's value in the object, else the default that its spec gives. options may be NULL. */
+extern bool rlrec_option_bool(const Jsonb *options, const RlrecOption *specs, const char *name);
+extern int	rlrec_option_int(const Jsonb *options, const RlrecOption *specs, const char *name);
+extern double rlrec_option_real(const Jsonb *options, const RlrecOption *specs, const char *name);
+
+/* A List of palloc'd C strings, NIL when not given. */
+extern List *rlrec_option_names(const Jsonb *options, const RlrecOption *specs, const char *name);
+
+#endif							/* RLREC_OPTIONS_H */
