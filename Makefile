@@ -2,7 +2,7 @@
 #   make && make install && make installcheck
 
 EXTENSION = rlrec
-VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" rlrec.control)
+EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" rlrec.control)
 
 MODULE_big = rlrec
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
@@ -12,8 +12,8 @@ SHLIB_LINK = -ldl
 # The install script is its parts in this order.
 SQL_PARTS = $(addprefix sql/,$(addsuffix .sql, \
 	schema weights))
-DATA_built = rlrec--$(VERSION).sql
-EXTRA_CLEAN = rlrec--$(VERSION).sql
+DATA_built = rlrec--$(EXTVERSION).sql
+EXTRA_CLEAN = rlrec--$(EXTVERSION).sql
 
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test --expecteddir=.
@@ -22,7 +22,7 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-rlrec--$(VERSION).sql: $(SQL_PARTS) Makefile
+rlrec--$(EXTVERSION).sql: $(SQL_PARTS) Makefile
 	cat $(SQL_PARTS) > $@
 
 $(OBJS): $(wildcard src/*.h src/*/*.h)
