@@ -2,20 +2,20 @@
  * feature_builder.c
  *	  From tokens, numbers and vectors of items to a sparse matrix with rows of length 1.
  *
- * A feature is (column, token), (column, bin) or (column, element of a vector). While rows come in, the builder keeps one entry for
- * each (item, feature, value) and, because bins need all of a column's numbers first, the numbers aside. finish() then
+ * A feature is (column, token), (column, bin) or (column, element of a vector). While rows come in, the builder keeps an entry for
+ * each value, in the order of the rows, and the numbers of a column besides, because bins need all of them first. finish() then
  *
- *	1. turns numbers to bins: the knots of a column are its 11 quantiles 0, .1, .. 1, without repetitions; a value between the
- *	   knots a and b becomes (b - v) / (b - a) of bin a and (v - a) / (b - a) of bin b. Near values share bins, far ones are
- *	   orthogonal, and neither a unit nor an outlier can dominate. A column with one knot is constant and says nothing;
+ *	1. finds the knots of each column of numbers, its 11 quantiles 0, .1, .. 1 without repetitions: a value v between the knots a
+ *	   and b will be (b - v) / (b - a) of bin a and (v - a) / (b - a) of bin b. Near values share bins, far ones are orthogonal,
+ *	   and neither a unit nor an outlier can dominate. A column with one knot is constant and says nothing;
  *	2. numbers the features by column, then bytes of the token, bin or element;
- *	3. sorts the entries by (item, feature, value) and sums those of the same item and feature, so that neither the order of the
- *	   rows nor the plan that yields them can change a bit of the result;
+ *	3. for each item sorts the entries of its rows by (feature, value) and sums those of the same feature, so that neither the order
+ *	   of the rows nor the plan that yields them can change a bit of the result;
  *	4. weighs tokens by TF-IDF, (1 + ln tf) * ln(1 + N / df) (Salton and Buckley 1988, logarithmic tf; the 1 + keeps a token that
  *	   every item has from vanishing), with tf the token's count in the item, df the items that have it, N the items with a row;
  *	5. scales each column's block to length 1, then the row: each column that says something of an item weighs the same.
  *
- * Memory: 12 bytes an entry, 24 a token besides its bytes, 16 a number; finish() adds the 8 bytes an entry of the result.
+ * Memory: 8 bytes a value, 8 more a number, 12 a row, 24 a token besides its bytes; finish() adds the 8 bytes a value of the result.
  */
 #include "postgres.h"
 
@@ -29,13 +29,30 @@
 
 #define N_KNOTS 11
 
-/* While rows come in, feature is the index of a token; from step 2 on, of a feature. */
+/* A value of a row: of a token, which counts or measures value; or, where token is negative, number[number] of column -1 - token. */
 typedef struct Entry
 {
+	int32		token;
+	union
+	{
+		float		value;
+		int32		number;
+	};
+} Entry;
+
+typedef struct Row
+{
 	int32		item;
+	int32		first;			/* entries first .. first + n - 1 */
+	int32		n;
+} Row;
+
+/* What an item has of a feature, before weights. */
+typedef struct Amount
+{
 	int32		feature;
 	float		value;
-} Entry;
+} Amount;
 
 /* A feature's name. bytes is NULL for bins and elements, and length then their position in the column. */
 typedef struct Token
@@ -46,19 +63,15 @@ typedef struct Token
 	uint32		hash;
 } Token;
 
-typedef struct Number
-{
-	double		value;
-	int32		item;
-} Number;
-
 typedef struct Column
 {
-	Number	   *number;
+	double	   *number;
 	int64		n_numbers;
 	int64		numbers_capacity;
+	double		knot[N_KNOTS];	/* ascending */
+	int			n_knots;
 	int32		width;			/* length of its vectors, 0 while there is none */
-	int32		first;			/* token of their first element */
+	int32		first;			/* token of the first bin or element */
 } Column;
 
 /* The hash table holds indices of tokens. */
@@ -75,17 +88,26 @@ struct RlrecFeatureBuilder
 	MemoryContext context;
 	Size		budget;
 	int32		n_items;
-	int32		n_described;	/* N */
-	bool	   *described;		/* [n_items] */
 	int			n_columns;
 	Column	   *column;			/* [n_columns] */
-	Token	   *token;
-	int64		n_tokens;
-	int64		tokens_capacity;
+	Row		   *row;
+	int64		n_rows;
+	int64		rows_capacity;
 	Entry	   *entry;
 	int64		n_entries;
 	int64		entries_capacity;
+	Token	   *token;
+	int64		n_tokens;
+	int64		tokens_capacity;
 	struct token_hash *hash;
+	/* of finish() */
+	int32	   *token_of_feature;	/* [n_tokens] */
+	int32	   *feature_of_token;	/* [n_tokens] */
+	int32	   *df;				/* [n_tokens] items that have the feature */
+	int32		n_described;	/* N */
+	Amount	   *amount;			/* of one item */
+	int64		n_amounts;
+	int64		amounts_capacity;
 };
 
 static inline bool token_equal(const Token *a, const Token *b);
@@ -103,8 +125,7 @@ static inline bool token_equal(const Token *a, const Token *b);
 #include "lib/simplehash.h"
 
 static inline int token_compare(const int32 *a, const int32 *b, const Token *token);
-static inline int entry_compare(const Entry *a, const Entry *b);
-static inline int number_compare(const Number *a, const Number *b);
+static inline int amount_compare(const Amount *a, const Amount *b);
 
 #define ST_SORT sort_tokens
 #define ST_ELEMENT_TYPE int32
@@ -116,18 +137,27 @@ static inline int number_compare(const Number *a, const Number *b);
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
-#define ST_SORT sort_entries
-#define ST_ELEMENT_TYPE Entry
-#define ST_COMPARE(a, b) entry_compare(a, b)
+#define ST_SORT sort_amounts
+#define ST_ELEMENT_TYPE Amount
+#define ST_COMPARE(a, b) amount_compare(a, b)
 #define ST_SCOPE static
 #define ST_CHECK_FOR_INTERRUPTS
 #define ST_DECLARE
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
-#define ST_SORT sort_numbers
-#define ST_ELEMENT_TYPE Number
-#define ST_COMPARE(a, b) number_compare(a, b)
+#define ST_SORT sort_rows
+#define ST_ELEMENT_TYPE Row
+#define ST_COMPARE(a, b) (((a)->item > (b)->item) - ((a)->item < (b)->item))
+#define ST_SCOPE static
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_DECLARE
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+#define ST_SORT sort_doubles
+#define ST_ELEMENT_TYPE double
+#define ST_COMPARE(a, b) ((*(a) > *(b)) - (*(a) < *(b)))
 #define ST_SCOPE static
 #define ST_CHECK_FOR_INTERRUPTS
 #define ST_DECLARE
@@ -157,18 +187,10 @@ token_compare(const int32 *a, const int32 *b, const Token *token)
 }
 
 static inline int
-entry_compare(const Entry *a, const Entry *b)
+amount_compare(const Amount *a, const Amount *b)
 {
-	if (a->item != b->item)
-		return a->item < b->item ? -1 : 1;
 	if (a->feature != b->feature)
 		return a->feature < b->feature ? -1 : 1;
-	return (a->value > b->value) - (a->value < b->value);
-}
-
-static inline int
-number_compare(const Number *a, const Number *b)
-{
 	return (a->value > b->value) - (a->value < b->value);
 }
 
@@ -179,9 +201,17 @@ check_budget(RlrecFeatureBuilder *builder, Size more)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("the features of the items need more than maintenance_work_mem"),
-				 errdetail("%lld values of %d items were read into %zu kB.", (long long) builder->n_entries, builder->n_described,
-						   builder->budget / 1024),
+				 errdetail("%lld values of %lld rows were read.", (long long) builder->n_entries, (long long) builder->n_rows),
 				 errhint("Raise maintenance_work_mem, or give the agent a view of the items with fewer or shorter columns.")));
+}
+
+static void
+report_too_many(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("the items have more than %d values of features", INT32_MAX),
+			 errhint("Give the agent a view of the items with fewer or shorter columns.")));
 }
 
 /* Room for one element more at array[n], by half more of them. */
@@ -193,10 +223,7 @@ reserve(RlrecFeatureBuilder *builder, void *array, int64 n, int64 *capacity, Siz
 	if (n < *capacity)
 		return array;
 	if (n >= INT32_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the items have more than %d features", INT32_MAX),
-				 errhint("Give the agent a view of the items with fewer or shorter columns.")));
+		report_too_many();
 	check_budget(builder, mul_size(larger - *capacity, size));
 	*capacity = larger;
 	if (array == NULL)
@@ -204,16 +231,17 @@ reserve(RlrecFeatureBuilder *builder, void *array, int64 n, int64 *capacity, Siz
 	return repalloc_huge(array, mul_size(larger, size));
 }
 
-static void
-add_entry(RlrecFeatureBuilder *builder, int32 item, int32 token, float value)
+/* The next entry of the last row. */
+static Entry *
+push_entry(RlrecFeatureBuilder *builder, int32 token)
 {
 	Entry	   *entry;
 
 	builder->entry = reserve(builder, builder->entry, builder->n_entries, &builder->entries_capacity, sizeof(Entry));
 	entry = &builder->entry[builder->n_entries++];
-	entry->item = item;
-	entry->feature = token;
-	entry->value = value;
+	entry->token = token;
+	builder->row[builder->n_rows - 1].n++;
+	return entry;
 }
 
 /* A new token, not in the hash table. bytes stay the caller's. */
@@ -241,23 +269,26 @@ rlrec_feature_builder_create(int32 n_items, int n_columns, Size budget)
 	builder->budget = budget;
 	builder->n_items = n_items;
 	builder->n_columns = n_columns;
-	builder->described = MemoryContextAllocExtended(context, Max(n_items, 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	builder->column = MemoryContextAllocZero(context, Max(n_columns, 1) * sizeof(Column));
 	builder->hash = token_create(context, 1024, builder);
 	return builder;
 }
 
 void
-rlrec_feature_builder_add_item(RlrecFeatureBuilder *builder, int32 item)
+rlrec_feature_builder_add_row(RlrecFeatureBuilder *builder, int32 item)
 {
+	Row		   *row;
+
 	check_budget(builder, 0);
-	if (!builder->described[item])
-		builder->n_described++;
-	builder->described[item] = true;
+	builder->row = reserve(builder, builder->row, builder->n_rows, &builder->rows_capacity, sizeof(Row));
+	row = &builder->row[builder->n_rows++];
+	row->item = item;
+	row->first = builder->n_entries;
+	row->n = 0;
 }
 
 void
-rlrec_feature_builder_add_token(RlrecFeatureBuilder *builder, int column, int32 item, const char *bytes, int32 length, int32 count)
+rlrec_feature_builder_add_token(RlrecFeatureBuilder *builder, int column, const char *bytes, int32 length, int32 count)
 {
 	int32		candidate = push_token(builder, column, bytes, length);
 	Slot	   *slot;
@@ -274,23 +305,21 @@ rlrec_feature_builder_add_token(RlrecFeatureBuilder *builder, int column, int32 
 		memcpy(copy, bytes, length);
 		builder->token[candidate].bytes = copy;
 	}
-	add_entry(builder, item, slot->token, (float) count);
+	push_entry(builder, slot->token)->value = count;
 }
 
 void
-rlrec_feature_builder_add_number(RlrecFeatureBuilder *builder, int column, int32 item, double value)
+rlrec_feature_builder_add_number(RlrecFeatureBuilder *builder, int column, double value)
 {
 	Column	   *c = &builder->column[column];
-	Number	   *number;
 
-	c->number = reserve(builder, c->number, c->n_numbers, &c->numbers_capacity, sizeof(Number));
-	number = &c->number[c->n_numbers++];
-	number->value = value;
-	number->item = item;
+	c->number = reserve(builder, c->number, c->n_numbers, &c->numbers_capacity, sizeof(double));
+	push_entry(builder, -1 - column)->number = c->n_numbers;
+	c->number[c->n_numbers++] = value;
 }
 
 int32
-rlrec_feature_builder_add_vector(RlrecFeatureBuilder *builder, int column, int32 item, int32 n, const double *values)
+rlrec_feature_builder_add_vector(RlrecFeatureBuilder *builder, int column, int32 n, const double *values)
 {
 	Column	   *c = &builder->column[column];
 
@@ -305,142 +334,164 @@ rlrec_feature_builder_add_vector(RlrecFeatureBuilder *builder, int column, int32
 	{
 		for (int i = 0; i < n; i++)
 			if ((float) values[i] != 0)
-				add_entry(builder, item, c->first + i, (float) values[i]);
+				push_entry(builder, c->first + i)->value = values[i];
 	}
 	return c->width;
 }
 
-/* The distinct quantiles of n > 0 ascending numbers, by the nearest rank below; returns how many. */
-static int
-find_knots(const Number *number, int64 n, double *knots)
-{
-	int			n_knots = 0;
-
-	for (int i = 0; i < N_KNOTS; i++)
-	{
-		double		value = number[(n - 1) * i / (N_KNOTS - 1)].value;
-
-		if (n_knots == 0 || value > knots[n_knots - 1])
-			knots[n_knots++] = value;
-	}
-	return n_knots;
-}
-
+/* Step 1: the distinct quantiles of a column, by the nearest rank below, and a token for the bin at each. */
 static void
-bin_numbers(RlrecFeatureBuilder *builder, int column)
+find_knots(RlrecFeatureBuilder *builder, int column)
 {
 	Column	   *c = &builder->column[column];
-	double		knots[N_KNOTS];
-	int			n_knots;
-	int			low = 0;
-	int32		first = builder->n_tokens;
+	Size		size = mul_size(sizeof(double), c->n_numbers);
+	double	   *sorted;
 
 	if (c->n_numbers == 0)
 		return;
-	sort_numbers(c->number, c->n_numbers);
-	n_knots = find_knots(c->number, c->n_numbers, knots);
-	if (n_knots > 1)
+	check_budget(builder, size);
+	sorted = MemoryContextAllocHuge(builder->context, size);
+	memcpy(sorted, c->number, size);
+	sort_doubles(sorted, c->n_numbers);
+	for (int i = 0; i < N_KNOTS; i++)
 	{
-		for (int i = 0; i < n_knots; i++)
-			push_token(builder, column, NULL, i);
-		for (int64 i = 0; i < c->n_numbers; i++)
-		{
-			double		value = c->number[i].value;
-			double		share;
+		double		value = sorted[(c->n_numbers - 1) * i / (N_KNOTS - 1)];
 
-			if ((i & 0xFFFF) == 0)
-				CHECK_FOR_INTERRUPTS();
-			while (low < n_knots - 2 && value > knots[low + 1])
-				low++;
-			/* Halves, because the difference of two doubles may not be one. */
-			share = (value / 2 - knots[low] / 2) / (knots[low + 1] / 2 - knots[low] / 2);
-			if (share < 1)
-				add_entry(builder, c->number[i].item, first + low, (float) (1 - share));
-			if (share > 0)
-				add_entry(builder, c->number[i].item, first + low + 1, (float) share);
+		if (c->n_knots == 0 || value > c->knot[c->n_knots - 1])
+			c->knot[c->n_knots++] = value;
+	}
+	pfree(sorted);
+	c->first = builder->n_tokens;
+	for (int i = 0; i < c->n_knots; i++)
+		push_token(builder, column, NULL, i);
+}
+
+/* Step 2. */
+static void
+number_features(RlrecFeatureBuilder *builder)
+{
+	Size		size = mul_size(sizeof(int32), Max(builder->n_tokens, 1));
+
+	check_budget(builder, mul_size(3, size));
+	builder->token_of_feature = MemoryContextAllocHuge(builder->context, size);
+	builder->feature_of_token = MemoryContextAllocHuge(builder->context, size);
+	builder->df = MemoryContextAllocExtended(builder->context, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int32 i = 0; i < builder->n_tokens; i++)
+		builder->token_of_feature[i] = i;
+	sort_tokens(builder->token_of_feature, builder->n_tokens, builder->token);
+	for (int32 i = 0; i < builder->n_tokens; i++)
+		builder->feature_of_token[builder->token_of_feature[i]] = i;
+}
+
+static void
+push_amount(RlrecFeatureBuilder *builder, int32 token, float value)
+{
+	Amount	   *amount;
+
+	builder->amount = reserve(builder, builder->amount, builder->n_amounts, &builder->amounts_capacity, sizeof(Amount));
+	amount = &builder->amount[builder->n_amounts++];
+	amount->feature = builder->feature_of_token[token];
+	amount->value = value;
+}
+
+static void
+push_bins(RlrecFeatureBuilder *builder, const Column *c, double value)
+{
+	int			low = 0;
+	double		share;
+
+	if (c->n_knots < 2)
+		return;
+	while (low < c->n_knots - 2 && value > c->knot[low + 1])
+		low++;
+	/* Halves, because the difference of two doubles may not be one. */
+	share = (value / 2 - c->knot[low] / 2) / (c->knot[low + 1] / 2 - c->knot[low] / 2);
+	push_amount(builder, c->first + low, 1 - share);
+	push_amount(builder, c->first + low + 1, share);
+}
+
+/* Step 3 for the rows of one item: writes the features it has to feature[] and value[] and returns how many. */
+static int64
+merge_rows(RlrecFeatureBuilder *builder, const Row *row, int64 n_rows, int32 *feature, float *value)
+{
+	int64		n = 0;
+
+	builder->n_amounts = 0;
+	for (int64 i = 0; i < n_rows; i++)
+	{
+		for (const Entry *entry = &builder->entry[row[i].first]; entry < &builder->entry[row[i].first + row[i].n]; entry++)
+		{
+			if (entry->token >= 0)
+				push_amount(builder, entry->token, entry->value);
+			else
+				push_bins(builder, &builder->column[-1 - entry->token],
+						  builder->column[-1 - entry->token].number[entry->number]);
 		}
 	}
-	pfree(c->number);
-	c->number = NULL;
-}
-
-/* Numbers the features; returns their tokens in order. */
-static int32 *
-order_features(RlrecFeatureBuilder *builder)
-{
-	int32		n = builder->n_tokens;
-	int32	   *order;
-	int32	   *rank;
-
-	check_budget(builder, mul_size(2 * sizeof(int32), n));
-	order = MemoryContextAllocHuge(builder->context, mul_size(sizeof(int32), Max(n, 1)));
-	rank = MemoryContextAllocHuge(builder->context, mul_size(sizeof(int32), Max(n, 1)));
-	for (int32 i = 0; i < n; i++)
-		order[i] = i;
-	sort_tokens(order, n, builder->token);
-	for (int32 i = 0; i < n; i++)
-		rank[order[i]] = i;
-	for (int64 i = 0; i < builder->n_entries; i++)
-	{
-		if ((i & 0xFFFF) == 0)
-			CHECK_FOR_INTERRUPTS();
-		builder->entry[i].feature = rank[builder->entry[i].feature];
-	}
-	pfree(rank);
-	return order;
-}
-
-/* Sums the sorted entries of the same item and feature, in place. */
-static void
-merge_entries(RlrecFeatureBuilder *builder)
-{
-	Entry	   *entry = builder->entry;
-	int64		n = builder->n_entries;
-	int64		kept = 0;
-
-	for (int64 i = 0, next; i < n; i = next)
+	sort_amounts(builder->amount, builder->n_amounts);
+	for (int64 i = 0, next; i < builder->n_amounts; i = next)
 	{
 		double		sum = 0;
 
-		if ((kept & 0xFFFF) == 0)
-			CHECK_FOR_INTERRUPTS();
-		for (next = i; next < n && entry[next].item == entry[i].item && entry[next].feature == entry[i].feature; next++)
-			sum += entry[next].value;
+		for (next = i; next < builder->n_amounts && builder->amount[next].feature == builder->amount[i].feature; next++)
+			sum += builder->amount[next].value;
 		if (sum != 0)
 		{
-			entry[kept].item = entry[i].item;
-			entry[kept].feature = entry[i].feature;
-			entry[kept].value = (float) Max(-FLT_MAX, Min(FLT_MAX, sum));
-			kept++;
+			feature[n] = builder->amount[i].feature;
+			value[n] = Max(-FLT_MAX, Min(FLT_MAX, sum));
+			builder->df[feature[n++]]++;
 		}
 	}
-	builder->n_entries = kept;
+	return n;
 }
 
-/* Steps 4 and 5 for the n entries of an item. feature_token[] is the token of a feature, df[] the items that have it. */
+/* Steps 4 and 5 for the n features of an item. */
 static void
-scale_row(RlrecFeatureBuilder *builder, Entry *row, int64 n, const int32 *feature_token, const int32 *df)
+scale_row(const RlrecFeatureBuilder *builder, int64 n, const int32 *feature, float *value)
 {
 	int			n_blocks = 0;
 
 	for (int64 i = 0, next; i < n; i = next)
 	{
-		int32		column = builder->token[feature_token[row[i].feature]].column;
+		int32		column = builder->token[builder->token_of_feature[feature[i]]].column;
 		double		square = 0;
 
-		for (next = i; next < n && builder->token[feature_token[row[next].feature]].column == column; next++)
+		for (next = i; next < n; next++)
 		{
-			if (builder->token[feature_token[row[next].feature]].bytes != NULL)
-				row[next].value = (float) ((1 + log(row[next].value)) *
-										   log(1 + (double) builder->n_described / df[row[next].feature]));
-			square += (double) row[next].value * row[next].value;
+			const Token *token = &builder->token[builder->token_of_feature[feature[next]]];
+
+			if (token->column != column)
+				break;
+			if (token->bytes != NULL)
+				value[next] = (1 + log(value[next])) * log(1 + (double) builder->n_described / builder->df[feature[next]]);
+			square += (double) value[next] * value[next];
 		}
 		for (int64 j = i; j < next; j++)
-			row[j].value = (float) (row[j].value / sqrt(square));
+			value[j] /= sqrt(square);
 		n_blocks++;
 	}
 	for (int64 i = 0; i < n; i++)
-		row[i].value = (float) (row[i].value / sqrt(n_blocks));
+		value[i] /= sqrt(n_blocks);
+}
+
+/* What merge_rows() can yield at most: a number becomes two bins. */
+static int64
+bound_amounts(const RlrecFeatureBuilder *builder)
+{
+	int64		bound = builder->n_entries;
+
+	for (int i = 0; i < builder->n_columns; i++)
+		bound += builder->column[i].n_numbers;
+	if (bound > INT32_MAX)
+		report_too_many();
+	return Max(bound, 1);
+}
+
+/* A huge chunk cut to what is used of it. */
+static void *
+trim(void *array, int64 n, Size size)
+{
+	return array == NULL ? NULL : repalloc_huge(array, mul_size(size, Max(n, 1)));
 }
 
 RlrecFeatures *
@@ -451,47 +502,46 @@ rlrec_feature_builder_finish(RlrecFeatureBuilder *builder)
 												   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	int32	   *feature;
 	float	   *value;
-	int32	   *feature_token;
-	int32	   *df;
+	int64		bound;
+	int64		row = 0;
 	int64		n = 0;
 
+	token_destroy(builder->hash);
+	builder->entry = trim(builder->entry, builder->n_entries, sizeof(Entry));
 	for (int column = 0; column < builder->n_columns; column++)
-		bin_numbers(builder, column);
-	feature_token = order_features(builder);
-	sort_entries(builder->entry, builder->n_entries);
-	merge_entries(builder);
+		find_knots(builder, column);
+	number_features(builder);
+	sort_rows(builder->row, builder->n_rows);
 
-	check_budget(builder, mul_size(sizeof(int32) + sizeof(float), builder->n_entries));
-	feature = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(sizeof(int32), Max(builder->n_entries, 1)));
-	value = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(sizeof(float), Max(builder->n_entries, 1)));
-	df = MemoryContextAllocExtended(builder->context, mul_size(sizeof(int32), Max(builder->n_tokens, 1)),
-									MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	for (int64 i = 0; i < builder->n_entries; i++)
-		df[builder->entry[i].feature]++;
-
+	bound = bound_amounts(builder);
+	check_budget(builder, mul_size(sizeof(int32) + sizeof(float), bound));
+	feature = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(sizeof(int32), bound));
+	value = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(sizeof(float), bound));
 	for (int32 item = 0; item < builder->n_items; item++)
 	{
-		int64		first = n;
+		int64		first = row;
 
-		if ((item & 0xFFF) == 0)
+		if ((item & 0xFF) == 0)
 			CHECK_FOR_INTERRUPTS();
-		while (n < builder->n_entries && builder->entry[n].item == item)
-			n++;
-		if (n > first)
-			scale_row(builder, &builder->entry[first], n - first, feature_token, df);
-		for (int64 i = first; i < n; i++)
-		{
-			feature[i] = builder->entry[i].feature;
-			value[i] = builder->entry[i].value;
-		}
+		while (row < builder->n_rows && builder->row[row].item == item)
+			row++;
+		if (row > first)
+			builder->n_described++;
+		n += merge_rows(builder, &builder->row[first], row - first, &feature[n], &value[n]);
 		start[item + 1] = n;
+	}
+	for (int32 item = 0; item < builder->n_items; item++)
+	{
+		if ((item & 0xFF) == 0)
+			CHECK_FOR_INTERRUPTS();
+		scale_row(builder, start[item + 1] - start[item], &feature[start[item]], &value[start[item]]);
 	}
 
 	features->n_items = builder->n_items;
 	features->n_features = n > 0 ? builder->n_tokens : 0;
 	features->start = start;
-	features->feature = feature;
-	features->value = value;
+	features->feature = trim(feature, n, sizeof(int32));
+	features->value = trim(value, n, sizeof(float));
 	MemoryContextDelete(builder->context);
 	return features;
 }

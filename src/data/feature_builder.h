@@ -15,21 +15,20 @@ typedef struct RlrecFeatureBuilder RlrecFeatureBuilder;
  */
 extern RlrecFeatureBuilder *rlrec_feature_builder_create(int32 n_items, int n_columns, Size budget);
 
-/* An item is described by one row more. Call it before the row's values. */
-extern void rlrec_feature_builder_add_item(RlrecFeatureBuilder *builder, int32 item);
+/* Begins a row of the table; what is added next is the item's. An item may have several rows. */
+extern void rlrec_feature_builder_add_row(RlrecFeatureBuilder *builder, int32 item);
 
 /* The item has the token count times: a word of a text, a category. bytes need no terminator and may hold any byte. */
-extern void rlrec_feature_builder_add_token(RlrecFeatureBuilder *builder, int column, int32 item, const char *bytes, int32 length,
-											int32 count);
+extern void rlrec_feature_builder_add_token(RlrecFeatureBuilder *builder, int column, const char *bytes, int32 length, int32 count);
 
 /* A number of the item; must be finite. */
-extern void rlrec_feature_builder_add_number(RlrecFeatureBuilder *builder, int column, int32 item, double value);
+extern void rlrec_feature_builder_add_number(RlrecFeatureBuilder *builder, int column, double value);
 
 /*
  * A vector of the item: values[n], n > 0, each finite as float4. Returns the length of the column's vectors; nothing is added
  * when that is not n.
  */
-extern int32 rlrec_feature_builder_add_vector(RlrecFeatureBuilder *builder, int column, int32 item, int32 n, const double *values);
+extern int32 rlrec_feature_builder_add_vector(RlrecFeatureBuilder *builder, int column, int32 n, const double *values);
 
 /* The matrix, allocated in CurrentMemoryContext. Frees the builder. */
 extern RlrecFeatures *rlrec_feature_builder_finish(RlrecFeatureBuilder *builder);

@@ -237,18 +237,18 @@ plan_query(Reader *reader, Relation rel, const char *id_column)
 }
 
 static void
-read_words(Reader *reader, int column, int32 item, Datum value)
+read_words(Reader *reader, int column, Datum value)
 {
 	TSVector	words = DatumGetTSVector(value);
 	WordEntry  *word = ARRPTR(words);
 
 	for (int i = 0; i < words->size; i++)
-		rlrec_feature_builder_add_token(reader->builder, column, item, STRPTR(words) + word[i].pos, word[i].len,
+		rlrec_feature_builder_add_token(reader->builder, column, STRPTR(words) + word[i].pos, word[i].len,
 										word[i].haspos ? POSDATALEN(words, &word[i]) : 1);
 }
 
 static void
-read_tokens(Reader *reader, int column, int32 item, Datum value)
+read_tokens(Reader *reader, int column, Datum value)
 {
 	Datum	   *element;
 	bool	   *isnull;
@@ -258,7 +258,7 @@ read_tokens(Reader *reader, int column, int32 item, Datum value)
 	for (int i = 0; i < n; i++)
 	{
 		if (!isnull[i])
-			rlrec_feature_builder_add_token(reader->builder, column, item, VARDATA_ANY(DatumGetPointer(element[i])),
+			rlrec_feature_builder_add_token(reader->builder, column, VARDATA_ANY(DatumGetPointer(element[i])),
 											VARSIZE_ANY_EXHDR(DatumGetPointer(element[i])), 1);
 	}
 }
@@ -275,7 +275,7 @@ check_number(Reader *reader, int column, const char *id, bool finite)
 }
 
 static void
-read_vector(Reader *reader, int column, int32 item, Datum value, const char *id)
+read_vector(Reader *reader, int column, Datum value, const char *id)
 {
 	Datum	   *element;
 	bool	   *isnull;
@@ -292,7 +292,7 @@ read_vector(Reader *reader, int column, int32 item, Datum value, const char *id)
 		number[i] = isnull[i] ? NAN : DatumGetFloat8(element[i]);
 		check_number(reader, column, id, isfinite((float) number[i]));
 	}
-	width = rlrec_feature_builder_add_vector(reader->builder, column, item, n, number);
+	width = rlrec_feature_builder_add_vector(reader->builder, column, n, number);
 	if (width != n)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
@@ -318,7 +318,7 @@ read_row(Reader *reader, HeapTuple tuple, TupleDesc desc)
 	item = rlrec_dictionary_find(reader->dictionary, id, strlen(id));
 	if (item < 0)
 		return;
-	rlrec_feature_builder_add_item(reader->builder, item);
+	rlrec_feature_builder_add_row(reader->builder, item);
 	for (int column = 0; column < reader->n_sources; column++)
 	{
 		bool		isnull;
@@ -329,22 +329,22 @@ read_row(Reader *reader, HeapTuple tuple, TupleDesc desc)
 		switch (reader->source[column].kind)
 		{
 			case KIND_WORDS:
-				read_words(reader, column, item, value);
+				read_words(reader, column, value);
 				break;
 			case KIND_CATEGORY:
 				value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
-				rlrec_feature_builder_add_token(reader->builder, column, item, VARDATA_ANY(DatumGetPointer(value)),
+				rlrec_feature_builder_add_token(reader->builder, column, VARDATA_ANY(DatumGetPointer(value)),
 												VARSIZE_ANY_EXHDR(DatumGetPointer(value)), 1);
 				break;
 			case KIND_TOKENS:
-				read_tokens(reader, column, item, value);
+				read_tokens(reader, column, value);
 				break;
 			case KIND_NUMBER:
 				check_number(reader, column, id, isfinite(DatumGetFloat8(value)));
-				rlrec_feature_builder_add_number(reader->builder, column, item, DatumGetFloat8(value));
+				rlrec_feature_builder_add_number(reader->builder, column, DatumGetFloat8(value));
 				break;
 			case KIND_VECTOR:
-				read_vector(reader, column, item, value, id);
+				read_vector(reader, column, value, id);
 				break;
 			case KIND_IGNORED:
 				break;
