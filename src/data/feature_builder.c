@@ -5,9 +5,10 @@
  * A feature is (column, token), (column, bin) or (column, element of a vector). While rows come in, the builder keeps an entry for
  * each value, in the order of the rows, and the numbers of a column besides, because bins need all of them first. finish() then
  *
- *	1. finds the knots of each column of numbers, its 11 quantiles 0, .1, .. 1 without repetitions: a value v between the knots a
- *	   and b will be (b - v) / (b - a) of bin a and (v - a) / (b - a) of bin b. Near values share bins, far ones are orthogonal,
- *	   and neither a unit nor an outlier can dominate. A column with one knot is constant and says nothing;
+ *	1. finds the knots of each column of numbers, its 11 quantiles 0, .1, .. 1 without repetitions, or fewer, so that there are two
+ *	   distinct values a bin: a value v between the knots a and b will be (b - v) / (b - a) of bin a and (v - a) / (b - a) of bin
+ *	   b. Near values share bins, far ones are orthogonal, and neither a unit nor an outlier can dominate. A column with one knot
+ *	   is constant and says nothing;
  *	2. numbers the features by column, then bytes of the token, bin or element;
  *	3. for each item sorts the entries of its rows by (feature, value) and sums those of the same feature, so that neither the order
  *	   of the rows nor the plan that yields them can change a bit of the result;
@@ -27,7 +28,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#define N_KNOTS 11
+#define MAX_KNOTS 11
 
 /* A value of a row: of a token, which counts or measures value; or, where token is negative, number[number] of column -1 - token. */
 typedef struct Entry
@@ -68,7 +69,7 @@ typedef struct Column
 	double	   *number;
 	int64		n_numbers;
 	int64		numbers_capacity;
-	double		knot[N_KNOTS];	/* ascending */
+	double		knot[MAX_KNOTS];	/* ascending */
 	int			n_knots;
 	int32		width;			/* length of its vectors, 0 while there is none */
 	int32		first;			/* token of the first bin or element */
@@ -339,13 +340,15 @@ rlrec_feature_builder_add_vector(RlrecFeatureBuilder *builder, int column, int32
 	return c->width;
 }
 
-/* Step 1: the distinct quantiles of a column, by the nearest rank below, and a token for the bin at each. */
+/* Step 1: the distinct quantiles of a column, by the nearest rank below, and a token for the bin of each. */
 static void
 find_knots(RlrecFeatureBuilder *builder, int column)
 {
 	Column	   *c = &builder->column[column];
 	Size		size = mul_size(sizeof(double), c->n_numbers);
 	double	   *sorted;
+	int64		n_distinct = 1;
+	int			n_quantiles;
 
 	if (c->n_numbers == 0)
 		return;
@@ -353,9 +356,12 @@ find_knots(RlrecFeatureBuilder *builder, int column)
 	sorted = MemoryContextAllocHuge(builder->context, size);
 	memcpy(sorted, c->number, size);
 	sort_doubles(sorted, c->n_numbers);
-	for (int i = 0; i < N_KNOTS; i++)
+	for (int64 i = 1; i < c->n_numbers; i++)
+		n_distinct += sorted[i] != sorted[i - 1];
+	n_quantiles = Max(2, Min(MAX_KNOTS, (n_distinct + 1) / 2));
+	for (int i = 0; i < n_quantiles; i++)
 	{
-		double		value = sorted[(c->n_numbers - 1) * i / (N_KNOTS - 1)];
+		double		value = sorted[(c->n_numbers - 1) * i / (n_quantiles - 1)];
 
 		if (c->n_knots == 0 || value > c->knot[c->n_knots - 1])
 			c->knot[c->n_knots++] = value;
