@@ -62,7 +62,7 @@ compare(const RlrecFit *fit, const RlrecSplit *split, const List *candidates, fl
 		float	   *figure = &ndcg[foreach_current_index(cell)];
 		RlrecMetrics metrics = {0};
 
-		if (learner->obstacle == NULL || learner->obstacle(&early) == NULL)
+		if (learner->obstacle(&early) == NULL)
 			rlrec_validate_learner(learner, fit, split, LIST_LENGTH, NULL, &metrics);
 		*figure = metrics.ndcg;
 		ereport(DEBUG1,
@@ -80,7 +80,7 @@ compare(const RlrecFit *fit, const RlrecSplit *split, const List *candidates, fl
 static const char *
 auto_obstacle(const RlrecFit *fit)
 {
-	return rlrec_parts_choose(fit, auto_options, true, false) == NIL ? "None of the learners to choose from can be fitted." : NULL;
+	return rlrec_parts_choose(fit, auto_options, true, false) == NIL ? "none of the learners to choose from can be fitted" : NULL;
 }
 
 static void

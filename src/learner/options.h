@@ -5,6 +5,7 @@
 #ifndef RLREC_OPTIONS_H
 #define RLREC_OPTIONS_H
 
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 typedef enum RlrecOptionType

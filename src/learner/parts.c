@@ -35,14 +35,14 @@ choose(const RlrecFit *fit, const List *names, bool with_hybrid, bool strict)
 		if (names != NIL && !named(names, learner->name))
 			continue;
 
-		obstacle = learner->obstacle != NULL ? learner->obstacle(fit) : NULL;
+		obstacle = learner->obstacle(fit);
 		if (obstacle == NULL)
 			parts = lappend(parts, (void *) learner);
 		else if (names != NIL && strict)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("cannot fit learner \"%s\"", learner->name),
-					 errdetail("%s", obstacle),
+					 errdetail("The reason is that %s.", obstacle),
 					 errhint("Leave it out of the option \"learners\".")));
 		else
 			ereport(DEBUG1,

@@ -18,17 +18,11 @@
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
 
+#include "data/sparse.h"
 #include "learner/validate.h"
 #include "tensor/topk.h"
 
 #define COSINE_BITS 15			/* log2 of the slots of the cache of cosines */
-
-/* The distinct training users of each item, ascending: item i has user[start[i]] .. user[start[i + 1] - 1]. */
-typedef struct Audience
-{
-	int64	   *start;			/* [n_items + 1] */
-	int32	   *user;
-} Audience;
 
 /* A direct-mapped cache of cosines of pairs of items: popular lists share most of their pairs. */
 typedef struct CosineSlot
@@ -49,7 +43,7 @@ typedef struct Judge
 	bool	   *eligible;		/* [n_items] all true between users */
 	bool	   *shown;			/* [n_items] in anybody's list */
 	bool	   *marked;			/* [n_users] all false between pairs */
-	Audience	audience;
+	RlrecSparse *audience;		/* row i: the training users of item i */
 	CosineSlot *cosines;		/* [1 << COSINE_BITS] */
 } Judge;
 
@@ -87,59 +81,13 @@ rlrec_model_scores(const RlrecModel *model, const RlrecHistory *history, float *
 }
 
 /*
- * Inverts the training events: two passes, of which the first counts. `last` tells a user's repeated items.
- */
-static Audience
-audience_create(const RlrecEvents *events)
-{
-	int32		n_items = events->items.n;
-	Audience	audience;
-	int32	   *last = alloc_zero(n_items, sizeof(int32));
-	int64	   *next = alloc_zero(add_size(n_items, 1), sizeof(int64));
-
-	audience.start = alloc_zero(add_size(n_items, 1), sizeof(int64));
-	audience.user = NULL;
-
-	for (int pass = 0; pass < 2; pass++)
-	{
-		memset(last, 0, n_items * sizeof(int32));
-		for (int32 u = 0; u < events->users.n; u++)
-		{
-			CHECK_FOR_INTERRUPTS();
-			for (int64 e = events->start[u]; e < events->end[u]; e++)
-			{
-				int32		i = events->item[e];
-
-				if (last[i] == u + 1 || !(events->reward[e] > 0))
-					continue;
-				last[i] = u + 1;
-				if (pass == 0)
-					audience.start[i + 1]++;
-				else
-					audience.user[next[i]++] = u;
-			}
-		}
-		if (pass == 0)
-		{
-			for (int32 i = 0; i < n_items; i++)
-				audience.start[i + 1] += audience.start[i];
-			memcpy(next, audience.start, n_items * sizeof(int64));
-			audience.user = alloc_zero(audience.start[n_items], sizeof(int32));
-		}
-	}
-	pfree(last);
-	pfree(next);
-	return audience;
-}
-
-/*
  * Mean of 1 - cosine over the pairs of the list, where an item is the set of its training users. The users of an item are marked once,
  * and only if some pair with it is not in the cache.
  */
 static double
 list_diversity(Judge *judge, const int32 *list, int n)
 {
-	const Audience *audience = &judge->audience;
+	const RlrecSparse *audience = judge->audience;
 	double		sum = 0;
 
 	for (int a = 0; a < n; a++)
@@ -162,10 +110,10 @@ list_diversity(Judge *judge, const int32 *list, int n)
 				int64		both = 0;
 
 				for (int64 x = begin; x < end && !marked; x++)
-					judge->marked[audience->user[x]] = true;
+					judge->marked[audience->column[x]] = true;
 				marked = true;
 				for (int64 x = first; x < stop; x++)
-					both += judge->marked[audience->user[x]];
+					both += judge->marked[audience->column[x]];
 				slot->a = i;
 				slot->b = j;
 				slot->cosine = both == 0 ? 0 : both / sqrt((double) (end - begin) * (double) (stop - first));
@@ -173,7 +121,7 @@ list_diversity(Judge *judge, const int32 *list, int n)
 			sum += 1 - slot->cosine;
 		}
 		for (int64 x = begin; x < end && marked; x++)
-			judge->marked[audience->user[x]] = false;
+			judge->marked[audience->column[x]] = false;
 	}
 	return sum / (0.5 * n * (n - 1));
 }
@@ -182,6 +130,7 @@ static Judge
 judge_create(const RlrecModel *model, const RlrecSplit *split, int k)
 {
 	int32		n_items = model->items.n;
+	RlrecIncidence incidence = rlrec_incidence_build(&split->train, false);
 	Judge		judge = {0};
 
 	judge.model = model;
@@ -192,7 +141,8 @@ judge_create(const RlrecModel *model, const RlrecSplit *split, int k)
 	judge.eligible = alloc_zero(n_items, sizeof(bool));
 	judge.shown = alloc_zero(n_items, sizeof(bool));
 	judge.marked = alloc_zero(split->train.users.n, sizeof(bool));
-	judge.audience = audience_create(&split->train);
+	rlrec_sparse_free(incidence.users);
+	judge.audience = incidence.items;
 	judge.cosines = alloc_zero(1 << COSINE_BITS, sizeof(CosineSlot));
 
 	for (int r = 0; r < k; r++)
