@@ -11,7 +11,7 @@ SHLIB_LINK = -ldl
 
 # The install script is its parts in this order.
 SQL_PARTS = $(addprefix sql/,$(addsuffix .sql, \
-	schema weights))
+	schema weights store agent train serve evaluate))
 DATA_built = rlrec--$(EXTVERSION).sql
 EXTRA_CLEAN = rlrec--$(EXTVERSION).sql
 
