@@ -15,8 +15,9 @@ SQL_PARTS = $(addprefix sql/,$(addsuffix .sql, \
 DATA_built = rlrec--$(EXTVERSION).sql
 EXTRA_CLEAN = rlrec--$(EXTVERSION).sql
 
+# A test and a part in sql/ must differ in name: pg_regress 15 looks in ./sql before test/sql, and in ./expected for what it expects.
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
-REGRESS_OPTS = --inputdir=test --expecteddir=.
+REGRESS_OPTS = --inputdir=test
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
