@@ -41,22 +41,22 @@ die()
 	exit 1
 }
 
-# busy PID LABEL [COMMAND]: waits for a process and shows that time passes, with what the command prints
+# busy PID LABEL [COMMAND]: waits for a process and shows that time passes, with what the command prints: on a terminal in a line
+# that changes every second, elsewhere in a new line every $pace seconds.
 busy()
 {
-	seen=
-	ticks=0
+	tenths=0
+	if [ -t 1 ]; then every=10; else every=$((${pace:-10} * 10)); fi
 	while kill -0 "$1" 2>/dev/null; do
-		if [ $((ticks % 10)) = 9 ]; then
+		if [ $((tenths % every)) = $((every - 1)) ]; then
 			state=$(${3:-:} 2>/dev/null || true)
 			if [ -t 1 ]; then
-				printf '\r%4ds  %.76s\033[K' "$(now)" "$2 ${state:-...}"
-			elif [ "$state" != "$seen" ] || [ $((ticks % 150)) = 149 ]; then
+				printf '\r%4ds  %.72s\033[K' "$(now)" "$2 ${state:-...}"
+			else
 				say "$2 ${state:-...}"
-				seen=$state
 			fi
 		fi
-		ticks=$((ticks + 1))
+		tenths=$((tenths + 1))
 		sleep 0.1
 	done
 	if [ -t 1 ]; then printf '\r\033[K'; fi
@@ -187,7 +187,8 @@ setup_packages()
 		own=/etc/postgresql-common/createcluster.d/rlrec.conf
 		mkdir -p "${own%/*}"
 		echo 'create_main_cluster = false' >"$own"
-		step "install$want" apt_install $want
+		say "to install:$want"
+		step 'install packages' apt_install $want
 		rm -f "$own"
 		find_postgres
 		[ -n "${PG_CONFIG:-}" ] || die 'there is still no PostgreSQL with server headers'
