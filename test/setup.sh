@@ -25,7 +25,11 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/rlrec.XXXXXX")
 chmod 755 "$work"
 log=$work/log
 child=
+
+# The user that servers and tests run as, for PostgreSQL refuses root, and the words before a command that make it that user's. A
+# variable, so that a command in the background is the process to kill.
 user=$(id -un)
+as_user=
 
 # ---- what is shown
 
@@ -94,13 +98,13 @@ step()
 stop_servers()
 {
 	find "$@" -name postmaster.pid 2>/dev/null | while read -r file; do
-		kill -INT "$(head -n 1 "$file")" 2>/dev/null || continue
+		kill -INT "$(head -n 1 "$file" 2>/dev/null)" 2>/dev/null || continue
 		waited=0
 		while [ -e "$file" ] && [ $waited -lt 100 ]; do
 			sleep 0.1
 			waited=$((waited + 1))
 		done
-		if [ -e "$file" ]; then kill -QUIT "$(head -n 1 "$file")" 2>/dev/null || true; fi
+		if [ -e "$file" ]; then kill -QUIT "$(head -n 1 "$file" 2>/dev/null)" 2>/dev/null || true; fi
 	done
 }
 
@@ -114,7 +118,7 @@ finish()
 	fi
 	cd /
 	stop_servers "$work" ${kept:+"$kept"}
-	rm -rf "$work"
+	rm -rf "$work" || { sleep 1; rm -rf "$work"; } || true
 	exit $status
 }
 trap finish EXIT
@@ -199,14 +203,9 @@ setup_packages()
 	if [ "$(id -u)" = 0 ]; then
 		user=postgres
 		id "$user" >/dev/null 2>&1 || user=nobody
+		as_user="setpriv --reuid=$user --regid=$(id -gn "$user") --init-groups -- env HOME=$work"
 	fi
 	say "$version, $PG_CONFIG"
-}
-
-# As the user that servers and tests run as; PostgreSQL refuses root.
-as_user()
-{
-	if [ "$user" = "$(id -un)" ]; then "$@"; else runuser -u "$user" -- "$@"; fi
 }
 
 # A directory of that user's.
@@ -263,7 +262,7 @@ cluster_make()
 {
 	user_directory "$1"
 	cd "$1"
-	step 'make a cluster' as_user "$bin/initdb" -D "$1" -U postgres -A trust -E UTF8 --no-locale -N
+	step 'make a cluster' $as_user "$bin/initdb" -D "$1" -U postgres -A trust -E UTF8 --no-locale -N
 	cat >>"$1/postgresql.conf" <<-END
 		listen_addresses = ''
 		fsync = off
@@ -282,7 +281,7 @@ cluster_start()
 	host=$work/socket
 	user_directory "$host"
 	cd "$host"
-	step 'start the server' as_user "$bin/pg_ctl" -D "$1" -w -l "$host/server.log" \
+	step 'start the server' $as_user "$bin/pg_ctl" -D "$1" -w -l "$host/server.log" \
 		-o "-c unix_socket_directories='$host'" start
 }
 
