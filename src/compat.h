@@ -1,16 +1,40 @@
 /*
  * compat.h
- *	  Every difference between PostgreSQL 15 and 18, in one place.
+ *	  Every difference between PostgreSQL 15 and 18, in one place. Included after the headers that it speaks of.
  */
 #ifndef RLREC_COMPAT_H
 #define RLREC_COMPAT_H
+
+#include "utils/backend_status.h"
 
 #if PG_VERSION_NUM < 150000
 #error "rlrec needs PostgreSQL 15 or newer"
 #endif
 
+/* 16 moved the varlena macros out of postgres.h. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+#endif
+
+/* 16 renamed the function that finds a backend's status by its place. */
+#if PG_VERSION_NUM >= 160000
+#define rlrec_backend_status(index) pgstat_get_local_beentry_by_index(index)
+#else
+#define rlrec_backend_status(index) pgstat_fetch_stat_local_beentry(index)
+#endif
+
+/* 17 lends named dynamic shared memory to libraries that were not preloaded. NULL where there is none. */
+#if PG_VERSION_NUM >= 170000
+#include "storage/dsm_registry.h"
+static inline void *
+rlrec_named_dsm(const char *name, size_t size, void (*init) (void *))
+{
+	bool		found;
+
+	return GetNamedDSMSegment(name, size, init, &found);
+}
+#else
+#define rlrec_named_dsm(name, size, init) NULL
 #endif
 
 #endif							/* RLREC_COMPAT_H */

@@ -6,4 +6,15 @@
 
 #include "fmgr.h"
 
+#include "store/agent.h"
+#include "store/cache.h"
+
 PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	rlrec_cache_init();
+}

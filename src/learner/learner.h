@@ -104,6 +104,12 @@ extern RlrecModel *rlrec_learner_fit(const RlrecLearner *learner, const RlrecFit
 /* The model over tensors that rlrec_learner_fit() made, here or in another life. */
 extern RlrecModel *rlrec_model_open(const RlrecLearner *learner, const RlrecTensors *tensors);
 
+/*
+ * The distinct items of a history, palloc'd, in order of first appearance, with the sums of their rewards unless reward is NULL. Returns
+ * their number.
+ */
+extern int32 rlrec_history_distinct(const RlrecModel *model, const RlrecHistory *history, int32 **item, float **reward);
+
 /* What training is doing, for rlrec.training_progress; phase is a static string. Cheap enough for every few milliseconds. */
 extern void rlrec_progress(const char *phase, int64 done, int64 total);
 

@@ -5,6 +5,7 @@
 #ifndef RLREC_OPTIONS_H
 #define RLREC_OPTIONS_H
 
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 typedef enum RlrecOptionType
@@ -34,5 +35,11 @@ extern double rlrec_option_real(const Jsonb *options, const RlrecOption *specs, 
 
 /* A List of palloc'd C strings, NIL when not given. */
 extern List *rlrec_option_names(const Jsonb *options, const RlrecOption *specs, const char *name);
+
+/*
+ * Raises an error unless learner is a learner's name and every key of options is one of its options (of any learner's, for one that is
+ * made of others) or of `more`, with a value of the right type inside its range. Errors name what would be valid.
+ */
+extern void rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption *more);
 
 #endif							/* RLREC_OPTIONS_H */

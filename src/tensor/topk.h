@@ -11,4 +11,21 @@
  */
 extern int rlrec_topk(int n, const float *scores, const bool *eligible, int k, int32 *best);
 
+/* The same for scores that come one at a time, in any order: init, offer each (no NaN), sort. */
+typedef struct RlrecTopEntry
+{
+	float		score;
+	int32		index;
+} RlrecTopEntry;
+
+typedef struct RlrecTop
+{
+	int			k;
+	int			n;				/* kept so far */
+	RlrecTopEntry *entry;		/* [k], the caller's; a heap, its worst at 0; after rlrec_top_sort() best first */
+} RlrecTop;
+
+extern void rlrec_top_offer(RlrecTop *top, float score, int32 index);
+extern void rlrec_top_sort(RlrecTop *top);
+
 #endif							/* RLREC_TOPK_H */

@@ -1,0 +1,128 @@
+/*
+ * learner.c
+ *	  The registry of learners, and what every model has.
+ *
+ * The tensors of a model, whatever its learner: items/offset and items/bytes are its dictionary, items/count how many users had each
+ * item with a positive reward, items/users how many users had any.
+ */
+#include "postgres.h"
+
+#include "data/sparse.h"
+#include "learner/learner.h"
+#include "tensor/kernels.h"
+
+const RlrecLearner *const rlrec_learners[] = {
+	&rlrec_popularity,
+	&rlrec_content,
+	&rlrec_itemknn,
+	&rlrec_ease,
+	&rlrec_als,
+	&rlrec_markov,
+	&rlrec_hybrid,
+	&rlrec_auto,
+	NULL
+};
+
+const RlrecLearner *
+rlrec_learner_find(const char *name)
+{
+	for (const RlrecLearner *const *learner = rlrec_learners; *learner != NULL; learner++)
+		if (strcmp((*learner)->name, name) == 0)
+			return *learner;
+	return NULL;
+}
+
+const void *
+rlrec_model_data(const RlrecModel *model, const char *name, RlrecDtype dtype, int64 elements)
+{
+	char		full[NAMEDATALEN];
+	const RlrecTensor *tensor;
+
+	if (strlcpy(full, model->prefix, sizeof(full)) >= sizeof(full) ||
+		strlcat(full, name, sizeof(full)) >= sizeof(full))
+		elog(ERROR, "tensor name \"%s%s\" is too long", model->prefix, name);
+	tensor = rlrec_tensors_find(model->tensors, full);
+	if (tensor == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("model of learner \"%s\" has no tensor \"%s\"", model->learner->name, full)));
+	if (tensor->dtype != dtype || (elements >= 0 && rlrec_tensor_elements(tensor) != elements))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("model of learner \"%s\" has an unfit tensor \"%s\"", model->learner->name, full),
+				 errdetail("It has %lld elements of type %s.", (long long) rlrec_tensor_elements(tensor),
+						   rlrec_dtype_name(tensor->dtype))));
+	return tensor->data;
+}
+
+void
+rlrec_model_add_popularity(const RlrecModel *model, float *scores)
+{
+	if (model->n_users > 0)
+		rlrec_axpy(model->items.n, 1e-6f / model->n_users, model->count, scores);
+}
+
+int32
+rlrec_history_distinct(const RlrecModel *model, const RlrecHistory *history, int32 **item, float **reward)
+{
+	int32	   *seen = palloc_extended((model->items.n + (Size) 1) * sizeof(int32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	Size		room = history->n + (Size) 1;
+	int32		n;
+
+	*item = palloc_extended(room * sizeof(int32), MCXT_ALLOC_HUGE);
+	if (reward != NULL)
+		*reward = palloc_extended(room * sizeof(float), MCXT_ALLOC_HUGE);
+	n = rlrec_incidence_distinct(history->n, history->item, history->reward, seen, *item, reward != NULL ? *reward : NULL);
+	pfree(seen);
+	return n;
+}
+
+RlrecModel *
+rlrec_model_open(const RlrecLearner *learner, const RlrecTensors *tensors)
+{
+	RlrecModel *model = palloc0(sizeof(RlrecModel));
+	const RlrecTensor *offset = rlrec_tensors_find(tensors, "items/offset");
+
+	model->learner = learner;
+	model->tensors = tensors;
+	model->prefix = "";
+	model->items.offset = rlrec_model_data(model, "items/offset", RLREC_I32, -1);
+	model->items.n = (int32) (rlrec_tensor_elements(offset) - 1);
+	model->items.bytes = rlrec_model_data(model, "items/bytes", RLREC_I8, model->items.offset[model->items.n]);
+	model->count = rlrec_model_data(model, "items/count", RLREC_F32, model->items.n);
+	model->n_users = *(const int32 *) rlrec_model_data(model, "items/users", RLREC_I32, 1);
+	return model;
+}
+
+/* The dictionary, the items' users and the number of users. */
+static void
+add_items(const RlrecFit *fit, RlrecTensors *tensors)
+{
+	const RlrecDictionary *items = &fit->events->items;
+	int32		length = items->offset[items->n];
+	int32	   *offset = rlrec_tensors_add(tensors, "items/offset", RLREC_I32, 1, (int64) items->n + 1, 0);
+	char	   *bytes = rlrec_tensors_add(tensors, "items/bytes", RLREC_I8, 1, length, 0);
+	float	   *count = rlrec_tensors_add(tensors, "items/count", RLREC_F32, 1, items->n, 0);
+	int32	   *users = rlrec_tensors_add(tensors, "items/users", RLREC_I32, 1, 1, 0);
+
+	memcpy(offset, items->offset, (items->n + (Size) 1) * sizeof(int32));
+	memcpy(bytes, items->bytes, length);
+	*users = rlrec_incidence_count(fit->events, count);
+}
+
+RlrecModel *
+rlrec_learner_fit(const RlrecLearner *learner, const RlrecFit *fit)
+{
+	RlrecTensors *tensors = rlrec_tensors_create();
+	const char *obstacle = learner->obstacle(fit);
+
+	if (obstacle != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("learner \"%s\" cannot be fitted", learner->name),
+				 errdetail("The reason is that %s.", obstacle),
+				 errhint("Remove the obstacle, or choose learner \"auto\", which leaves out learners that cannot be fitted.")));
+	add_items(fit, tensors);
+	learner->fit(fit, "", tensors);
+	return rlrec_model_open(learner, tensors);
+}

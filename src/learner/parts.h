@@ -1,0 +1,36 @@
+/*
+ * parts.h
+ *	  Learners that are made of other learners: which ones, and where in the tensors these are.
+ */
+#ifndef RLREC_PARTS_H
+#define RLREC_PARTS_H
+
+#include "nodes/pg_list.h"
+
+#include "learner/learner.h"
+
+/*
+ * The learners (const RlrecLearner *, in the registry's order) that the option `learners` names, or else all; of these, those that can
+ * be fitted. auto is never a part, and hybrid only where with_hybrid and when named. strict: a named learner that cannot be fitted is
+ * an error.
+ */
+extern List *rlrec_parts_choose(const RlrecFit *fit, const RlrecOption *specs, bool with_hybrid, bool strict);
+
+/* Fits a part, its tensors under prefix || part's name || "/". What it needs besides is freed. */
+extern void rlrec_parts_fit(const RlrecLearner *part, const RlrecFit *fit, const char *prefix, RlrecTensors *tensors);
+
+/* The learners' names as the tensor prefix || name, and the learners of such a tensor in the same order. */
+extern void rlrec_parts_write(const List *learners, const char *prefix, const char *name, RlrecTensors *tensors);
+extern List *rlrec_parts_read(const RlrecModel *model, const char *name);
+
+/* The model of a part; it borrows from the whole. */
+extern RlrecModel rlrec_parts_open(const RlrecModel *model, const RlrecLearner *part);
+
+/*
+ * similar() of auto and hybrid: that of the first of `parts` that has one. rlrec_parts_has_similar() tells of any model whether
+ * similar() may be asked; where not, cosine over the items' users stands in.
+ */
+extern void rlrec_parts_similar(const RlrecModel *model, int32 item, float *scores);
+extern bool rlrec_parts_has_similar(const RlrecModel *model);
+
+#endif							/* RLREC_PARTS_H */

@@ -1,0 +1,269 @@
+/*
+ * agent.c
+ *	  Finding an agent and checking who may use it.
+ *
+ * An agent is a row of rlrec.agent and an anchor: a sequence rlrec.agent_NAME that the agent's owner owns. PostgreSQL's own GRANT USAGE ON
+ * SEQUENCE, ALTER ... OWNER, REASSIGN OWNED and DROP OWNED work on the anchor, so the row needs no list of rights: who owns the anchor
+ * owns the agent, who has USAGE on it may use the agent, and a row whose anchor is gone counts as dropped.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "learner/options.h"
+#include "store/agent.h"
+#include "store/catalog.h"
+
+/* Columns of rlrec.agent, in the order of sql/store.sql. */
+enum
+{
+	AGENT_ID = 1, AGENT_NAME, AGENT_ANCHOR, AGENT_EVENTS, AGENT_USER_COLUMN, AGENT_ITEM_COLUMN, AGENT_TIME_COLUMN, AGENT_EVENT_COLUMN,
+	AGENT_VALUE_COLUMN, AGENT_REWARDS, AGENT_ITEMS, AGENT_ITEM_KEY, AGENT_USERS, AGENT_CANDIDATES, AGENT_CANDIDATE_KEY, AGENT_ENCODER,
+	AGENT_GENERATOR, AGENT_LEARNER, AGENT_OPTIONS, AGENT_DEPLOYED, AGENT_N = AGENT_DEPLOYED
+};
+
+const RlrecOption rlrec_agent_options[] = {
+	{"exclude_seen", RLREC_OPTION_BOOL, 1, 0, 1, "leave out what the user has had already"},
+	{"skip_missing", RLREC_OPTION_BOOL, 0, 0, 1, "pass over events whose user, item or time is NULL instead of raising an error"},
+	{"versions", RLREC_OPTION_INT, 5, 1, 1000, "how many versions are kept; the deployed one always is"},
+	{NULL}
+};
+
+static char *
+name_column(const Datum *values, const bool *nulls, int attno)
+{
+	return nulls[attno - 1] ? NULL : pstrdup(NameStr(*DatumGetName(values[attno - 1])));
+}
+
+static Oid
+oid_column(const Datum *values, const bool *nulls, int attno)
+{
+	return nulls[attno - 1] ? InvalidOid : DatumGetObjectId(values[attno - 1]);
+}
+
+static Jsonb *
+jsonb_column(const Datum *values, const bool *nulls, int attno)
+{
+	return nulls[attno - 1] ? NULL : DatumGetJsonbPCopy(values[attno - 1]);
+}
+
+/* The owner of a relation, InvalidOid when there is no such relation. */
+static Oid
+relation_owner(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+/* NULL when the anchor is gone. */
+static RlrecAgent *
+agent_of_tuple(HeapTuple tuple, TupleDesc descriptor)
+{
+	Datum		values[AGENT_N];
+	bool		nulls[AGENT_N];
+	RlrecAgent *agent;
+	Oid			owner;
+
+	if (descriptor->natts != AGENT_N)
+		elog(ERROR, "rlrec.agent has %d columns instead of %d", descriptor->natts, AGENT_N);
+	heap_deform_tuple(tuple, descriptor, values, nulls);
+	owner = relation_owner(DatumGetObjectId(values[AGENT_ANCHOR - 1]));
+	if (!OidIsValid(owner))
+		return NULL;
+
+	agent = palloc0(sizeof(RlrecAgent));
+	agent->id = DatumGetInt64(values[AGENT_ID - 1]);
+	agent->name = TextDatumGetCString(values[AGENT_NAME - 1]);
+	agent->anchor = DatumGetObjectId(values[AGENT_ANCHOR - 1]);
+	agent->owner = owner;
+	agent->events = oid_column(values, nulls, AGENT_EVENTS);
+	agent->user_column = name_column(values, nulls, AGENT_USER_COLUMN);
+	agent->item_column = name_column(values, nulls, AGENT_ITEM_COLUMN);
+	agent->time_column = name_column(values, nulls, AGENT_TIME_COLUMN);
+	agent->event_column = name_column(values, nulls, AGENT_EVENT_COLUMN);
+	agent->value_column = name_column(values, nulls, AGENT_VALUE_COLUMN);
+	agent->rewards = jsonb_column(values, nulls, AGENT_REWARDS);
+	agent->items = oid_column(values, nulls, AGENT_ITEMS);
+	agent->item_key = name_column(values, nulls, AGENT_ITEM_KEY);
+	agent->users = oid_column(values, nulls, AGENT_USERS);
+	agent->candidates = oid_column(values, nulls, AGENT_CANDIDATES);
+	agent->candidate_key = name_column(values, nulls, AGENT_CANDIDATE_KEY);
+	agent->encoder = TextDatumGetCString(values[AGENT_ENCODER - 1]);
+	agent->generator = TextDatumGetCString(values[AGENT_GENERATOR - 1]);
+	agent->learner = TextDatumGetCString(values[AGENT_LEARNER - 1]);
+	agent->options = jsonb_column(values, nulls, AGENT_OPTIONS);
+	agent->deployed = nulls[AGENT_DEPLOYED - 1] ? 0 : DatumGetInt64(values[AGENT_DEPLOYED - 1]);
+	return agent;
+}
+
+RlrecAgent *
+rlrec_agent_find(const char *name)
+{
+	RlrecCatalogScan scan;
+	HeapTuple	tuple;
+	RlrecAgent *agent = NULL;
+
+	rlrec_catalog_begin(&scan, "agent", "agent_name_key", AGENT_NAME, F_TEXTEQ, CStringGetTextDatum(name));
+	tuple = rlrec_catalog_next(&scan);
+	if (HeapTupleIsValid(tuple))
+		agent = agent_of_tuple(tuple, RelationGetDescr(scan.table));
+	rlrec_catalog_end(&scan);
+	return agent;
+}
+
+static bool
+has_right(const RlrecAgent *agent, RlrecAgentRight right)
+{
+	if (right == RLREC_AGENT_OWN)
+		return has_privs_of_role(GetUserId(), agent->owner);
+	return pg_class_aclcheck(agent->anchor, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+}
+
+/* The only agent to which the current user has the right. */
+static RlrecAgent *
+only_agent(RlrecAgentRight right)
+{
+	RlrecCatalogScan scan;
+	HeapTuple	tuple;
+	RlrecAgent *only = NULL;
+	StringInfoData names;
+	int			n = 0;
+
+	initStringInfo(&names);
+	rlrec_catalog_begin(&scan, "agent", NULL, 0, InvalidOid, (Datum) 0);
+	while (HeapTupleIsValid(tuple = rlrec_catalog_next(&scan)))
+	{
+		RlrecAgent *agent = agent_of_tuple(tuple, RelationGetDescr(scan.table));
+
+		if (agent == NULL || !has_right(agent, right))
+			continue;
+		only = agent;
+		if (n++ < 10)
+			appendStringInfo(&names, "%s\"%s\"", n > 1 ? ", " : "", agent->name);
+	}
+	rlrec_catalog_end(&scan);
+
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no agent that you may use"),
+				 errhint("Make one with rlrec_create_agent(), or ask the owner of one to GRANT USAGE ON SEQUENCE rlrec.agent_NAME.")));
+	if (n > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+				 errmsg("there are %d agents that you may use", n),
+				 errdetail("Among them: %s.", names.data),
+				 errhint("Name one with agent => '...'.")));
+	return only;
+}
+
+RlrecAgent *
+rlrec_agent_get(const char *name, RlrecAgentRight right)
+{
+	RlrecAgent *agent;
+
+	if (name == NULL)
+		return only_agent(right);
+
+	agent = rlrec_agent_find(name);
+	if (agent == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("agent \"%s\" does not exist", name),
+				 errhint("SELECT name FROM rlrec.agents lists the agents that you may use.")));
+	if (!has_right(agent, right))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 right == RLREC_AGENT_OWN ?
+				 errmsg("must be owner of agent \"%s\"", name) :
+				 errmsg("permission denied for agent \"%s\"", name),
+				 right == RLREC_AGENT_OWN ?
+				 errhint("Its owner is \"%s\".", GetUserNameFromId(agent->owner, false)) :
+				 errhint("Its owner can run GRANT USAGE ON SEQUENCE %s TO %s.", rlrec_qualified_name(agent->anchor),
+						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+	return agent;
+}
+
+void
+rlrec_agent_lock(const RlrecAgent *agent)
+{
+	LockRelationOid(agent->anchor, ShareUpdateExclusiveLock);
+
+	/* Whoever held it may have dropped the agent. */
+	if (!OidIsValid(relation_owner(agent->anchor)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("agent \"%s\" was dropped meanwhile", agent->name)));
+}
+
+char *
+rlrec_qualified_name(Oid relation)
+{
+	char	   *name = get_rel_name(relation);
+
+	if (name == NULL)
+		return psprintf("%u", relation);
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
+}
+
+Oid
+rlrec_column_type(Oid relation, const char *column)
+{
+	AttrNumber	attno = get_attnum(relation, column);
+
+	return attno > 0 ? getBaseType(get_atttype(relation, attno)) : InvalidOid;
+}
+
+static void
+check_relation(const RlrecAgent *agent, Oid relation, const char *role)
+{
+	if (OidIsValid(relation) && get_rel_name(relation) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the %s table of agent \"%s\" no longer exists", role, agent->name),
+				 errhint("Create the table again and then the agent: SELECT rlrec_drop_agent('%s'), then rlrec_create_agent(); or name another table with rlrec_alter_agent('%s', %s => '...').",
+						 agent->name, agent->name, role)));
+}
+
+static void
+check_column(const RlrecAgent *agent, Oid relation, const char *column, const char *argument)
+{
+	if (column != NULL && !OidIsValid(rlrec_column_type(relation, column)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of %s does not exist", column, rlrec_qualified_name(relation)),
+				 errdetail("Agent \"%s\" reads it as its %s.", agent->name, argument),
+				 errhint("If the column was renamed, run SELECT rlrec_alter_agent('%s', %s => 'new name').", agent->name, argument)));
+}
+
+void
+rlrec_agent_check_columns(const RlrecAgent *agent)
+{
+	check_relation(agent, agent->events, "events");
+	check_relation(agent, agent->items, "items");
+	check_relation(agent, agent->candidates, "candidates");
+	check_column(agent, agent->events, agent->user_column, "user_column");
+	check_column(agent, agent->events, agent->item_column, "item_column");
+	check_column(agent, agent->events, agent->time_column, "time_column");
+	check_column(agent, agent->events, agent->event_column, "event_column");
+	check_column(agent, agent->events, agent->value_column, "value_column");
+	check_column(agent, agent->items, agent->item_key, "item_key");
+	check_column(agent, agent->candidates, agent->candidate_key, "candidate_key");
+}

@@ -1,0 +1,35 @@
+/*
+ * events.h
+ *	  Reading the agent's events: all of them for training, one user's for serving.
+ */
+#ifndef RLREC_STORE_EVENTS_H
+#define RLREC_STORE_EVENTS_H
+
+#include "data/events.h"
+#include "learner/learner.h"
+#include "store/agent.h"
+
+/*
+ * All events, as the current user sees them, in CurrentMemoryContext. with_items adds the ids of the items table to the items. An error when the
+ * arrays would pass budget bytes, and, unless empty_ok, when there is no event.
+ */
+extern RlrecEvents *rlrec_events_read(const RlrecAgent *agent, Size budget, bool with_items, bool empty_ok);
+
+/*
+ * One user's events, as the current user sees them. history has those that count, by the model's item indices; seen[items.n], when not NULL, is
+ * set for every item that the user had in any way; unknown, when not NULL, becomes a list of the ids (char *) that the dictionary has not.
+ */
+extern void rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecDictionary *items, RlrecHistory *history, bool *seen,
+							   List **unknown);
+
+/* An id in the form in which the column's output function writes it: parsed as the column's type, or the error of its input function. */
+extern char *rlrec_canonical_id(const RlrecAgent *agent, const char *column, const char *id);
+
+/*
+ * The ids in a column of a relation, as the agent's owner sees them, each handed to the sink once a row; NULLs are passed over.
+ */
+typedef void (*RlrecIdSink) (void *argument, const char *id, size_t length);
+
+extern void rlrec_ids_read(const RlrecAgent *agent, Oid relation, const char *column, RlrecIdSink sink, void *argument);
+
+#endif							/* RLREC_STORE_EVENTS_H */

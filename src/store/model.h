@@ -1,0 +1,36 @@
+/*
+ * model.h
+ *	  Versions of a model: storing one as chunks, reading one back, deploying.
+ */
+#ifndef RLREC_MODEL_H
+#define RLREC_MODEL_H
+
+#include "learner/learner.h"
+#include "store/agent.h"
+
+/* A row of rlrec.model. */
+typedef struct RlrecModelRow
+{
+	int64		id;				/* never used again, also after a rollback */
+	int64		agent;
+	int32		version;
+	char	   *learner;
+	uint64		length;			/* bytes of the image */
+	int			n_chunks;
+	int64	   *chunks;			/* [n_chunks] rlrec.chunk.id */
+} RlrecModelRow;
+
+/* NULL when the current snapshot has no such version. */
+extern RlrecModelRow *rlrec_model_row(int64 id);
+
+/* Copies the chunks to image [row->length]; errors when a chunk is missing or damaged. */
+extern void rlrec_model_read(const RlrecModelRow *row, char *image);
+
+/* Stores a new version; returns its id and sets *version. SPI must be connected, the agent locked, its owner's rights checked. */
+extern int64 rlrec_model_store(const RlrecAgent *agent, const RlrecModel *model, Jsonb *metrics, double seconds, int32 *version);
+
+/* Makes a version the one that serves, and deletes the oldest beyond what the option `versions` keeps. SPI must be connected. */
+extern void rlrec_model_deploy(const RlrecAgent *agent, int64 model);
+extern void rlrec_model_trim(const RlrecAgent *agent);
+
+#endif							/* RLREC_MODEL_H */

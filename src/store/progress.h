@@ -1,0 +1,12 @@
+/*
+ * progress.h
+ *	  What a training is doing, as rlrec.training_progress shows it.
+ */
+#ifndef RLREC_PROGRESS_H
+#define RLREC_PROGRESS_H
+
+/* From here until rlrec_progress_end(), or the end of the transaction, rlrec_progress() calls are shown as this agent's. */
+extern void rlrec_progress_start(Oid anchor);
+extern void rlrec_progress_end(void);
+
+#endif							/* RLREC_PROGRESS_H */
