@@ -15,9 +15,12 @@ SQL_PARTS = $(addprefix sql/,$(addsuffix .sql, \
 DATA_built = rlrec--$(EXTVERSION).sql
 EXTRA_CLEAN = rlrec--$(EXTVERSION).sql
 
-# A test and a part in sql/ must differ in name: pg_regress 15 looks in ./sql before test/sql, and in ./expected for what it expects.
-REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+# In test/: sql/ for pg_regress and specs/ for the isolation tester; what they should print is in expected/. A test and a part in sql/ must
+# differ in name: pg_regress 15 looks in ./sql before test/sql.
+REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test
+ISOLATION := $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=.
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)

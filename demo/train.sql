@@ -1,0 +1,3 @@
+CREATE EXTENSION rlrec;
+SELECT rlrec_create_agent(:'agent', events => :'events');
+SELECT version, metrics, round(seconds::numeric, 1) AS seconds, deployed FROM rlrec_train(:'agent');
