@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -18,7 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "learner/validate.h"
+#include "learner/parts.h"
 #include "serve/arguments.h"
 #include "serve/shortlist.h"
 #include "store/cache.h"

@@ -22,6 +22,7 @@
 #include "storage/lock.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -113,7 +114,7 @@ startup_shmem(void)
 
 /* Calls that ended in an error did not release their images. */
 static void
-end_transaction(XactEvent event, void *argument)
+end_transaction(XactEvent event pg_attribute_unused(), void *argument pg_attribute_unused())
 {
 	for (int i = 0; i < LOCAL_IMAGES; i++)
 		local_images[i].pins = 0;
@@ -307,7 +308,7 @@ lock_tag(LOCKTAG *tag, const ImageKey *key)
 
 /* Reads the image, into shared memory where that is possible, else into context; sets *segment accordingly. */
 static char *
-read_image(const RlrecModelRow *row, const ImageKey *key, MemoryContext context, dsm_segment **segment)
+read_image(const RlrecModelRow *row, MemoryContext context, dsm_segment **segment)
 {
 	char	   *image;
 
@@ -357,7 +358,7 @@ load(const RlrecAgent *agent, const ImageKey *key, LocalImage *place)
 			segment = attach_shared(key, &length);
 		if (segment == NULL)
 		{
-			image = read_image(row, key, context, &segment);
+			image = read_image(row, context, &segment);
 			/* The checks are done once, by whoever reads the image. */
 			(void) rlrec_image_open(image, row->length, true);
 			if (segment)

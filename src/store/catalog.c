@@ -54,7 +54,8 @@ rlrec_catalog_begin(RlrecCatalogScan *scan, const char *table, const char *index
 	ScanKeyData keys[1];
 
 	scan->table = table_open(rlrec_catalog_relation(table), AccessShareLock);
-	ScanKeyInit(&keys[0], attno, BTEqualStrategyNumber, equals, key);
+	if (index)
+		ScanKeyInit(&keys[0], attno, BTEqualStrategyNumber, equals, key);
 	scan->scan = systable_beginscan(scan->table, index ? rlrec_catalog_relation(index) : InvalidOid, index != NULL,
 									GetActiveSnapshot(), index ? 1 : 0, keys);
 }

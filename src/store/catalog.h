@@ -15,7 +15,7 @@ extern Oid	rlrec_catalog_relation(const char *name);
 /* Who owns the extension's tables: the role that writes them. */
 extern Oid	rlrec_catalog_owner(void);
 
-/* The rows of a table in schema rlrec for which column attno equals key, by the unique index named. Ended by rlrec_catalog_end(). */
+/* The rows of a table in schema rlrec for which column attno equals key, by the index named; all rows when index is NULL. Ended by rlrec_catalog_end(). */
 typedef struct RlrecCatalogScan
 {
 	Relation	table;

@@ -16,6 +16,7 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -62,7 +63,7 @@ typedef void (*EventSink) (void *argument, const Event *event);
 typedef struct Reward
 {
 	const char *event;
-	int			length;
+	size_t		length;
 	float		reward;
 } Reward;
 
@@ -252,16 +253,6 @@ receive_event(TupleTableSlot *slot, DestReceiver *self)
 }
 
 static void
-receiver_nothing(DestReceiver *self)
-{
-}
-
-static void
-receiver_startup(DestReceiver *self, int operation, TupleDesc descriptor)
-{
-}
-
-static void
 read_rewards(EventReceiver *receiver)
 {
 	JsonbIterator *iterator;
@@ -399,11 +390,8 @@ static void
 receiver_init(EventReceiver *receiver, const RlrecAgent *agent, Oid time_type, EventSink sink, void *argument)
 {
 	memset(receiver, 0, sizeof(*receiver));
+	receiver->base = *None_Receiver;
 	receiver->base.receiveSlot = receive_event;
-	receiver->base.rStartup = receiver_startup;
-	receiver->base.rShutdown = receiver_nothing;
-	receiver->base.rDestroy = receiver_nothing;
-	receiver->base.mydest = DestNone;
 	receiver->agent = agent;
 	receiver->sink = sink;
 	receiver->argument = argument;
@@ -632,7 +620,7 @@ rlrec_events_read(const RlrecAgent *agent, Size budget, bool with_items, bool em
 	SPI_connect();
 	options.dest = (DestReceiver *) &receiver;
 	options.read_only = true;
-	if (SPI_execute_extended(query, &options) != SPI_OK_SELECT)
+	if (SPI_execute_extended(query, &options) < 0)
 		elog(ERROR, "could not read the events");
 	SPI_finish();
 	MemoryContextSwitchTo(context);
@@ -690,11 +678,8 @@ rlrec_ids_read(const RlrecAgent *agent, Oid relation, const char *column, RlrecI
 	IdReceiver	receiver = {0};
 	RlrecRole	saved;
 
+	receiver.base = *None_Receiver;
 	receiver.base.receiveSlot = receive_id;
-	receiver.base.rStartup = receiver_startup;
-	receiver.base.rShutdown = receiver_nothing;
-	receiver.base.rDestroy = receiver_nothing;
-	receiver.base.mydest = DestNone;
 	receiver.sink = sink;
 	receiver.argument = argument;
 	receiver.row_context = AllocSetContextCreate(CurrentMemoryContext, "rlrec id", ALLOCSET_SMALL_SIZES);
@@ -705,7 +690,7 @@ rlrec_ids_read(const RlrecAgent *agent, Oid relation, const char *column, RlrecI
 	SPI_connect();
 	rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
 	if (SPI_execute_extended(psprintf("SELECT %s%s FROM %s", quoted, type == BPCHAROID ? "::pg_catalog.text" : "",
-									  rlrec_qualified_name(relation)), &options) != SPI_OK_SELECT)
+									  rlrec_qualified_name(relation)), &options) < 0)
 		elog(ERROR, "could not read the ids");
 	rlrec_run_back(&saved);
 	SPI_finish();
@@ -729,7 +714,7 @@ static int	n_plans = 0;
 static SPIPlanPtr
 prepared_plan(const char *query, Oid type)
 {
-	uint32		hash = DatumGetUInt32(hash_any((const unsigned char *) query, strlen(query)));
+	uint32		hash = hash_bytes((const unsigned char *) query, (int) strlen(query));
 	PlanEntry  *entry;
 	SPIPlanPtr	plan;
 
@@ -860,7 +845,7 @@ rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecDiction
 	options.params = parameters;
 	options.dest = (DestReceiver *) &receiver;
 	options.read_only = true;
-	if (SPI_execute_plan_extended(prepared_plan(query, type), &options) != SPI_OK_SELECT)
+	if (SPI_execute_plan_extended(prepared_plan(query, type), &options) < 0)
 		elog(ERROR, "could not read a user's events");
 	SPI_finish();
 	MemoryContextSwitchTo(context);

@@ -74,7 +74,7 @@ find_symbols(void *library)
 		{"slauum_", (void **) &blas.lauum}
 	};
 
-	for (int i = 0; i < lengthof(symbols); i++)
+	for (int i = 0; i < (int) lengthof(symbols); i++)
 	{
 		*symbols[i].function = dlsym(library, symbols[i].name);
 		if (*symbols[i].function == NULL)

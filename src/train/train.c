@@ -83,8 +83,11 @@ describe_model(const RlrecFit *fit, const RlrecModel *model)
 		appendStringInfo(&json, ", \"chosen\": \"%s\"", chosen);
 	if ((learners = rlrec_auto_candidates(model, &values)) != NIL)
 		append_learners(&json, "validation_ndcg", learners, values);
-	if ((learners = rlrec_hybrid_parts(model, &values)) != NIL)
+	if (model->learner == &rlrec_hybrid)
+		{
+		learners = rlrec_hybrid_parts(model, &values);
 		append_learners(&json, "weights", learners, values);
+	}
 	appendStringInfoChar(&json, '}');
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
 }
