@@ -174,9 +174,12 @@ similar(const RlrecModel *model, int32 item, float *scores)
 	for (int32 k = offset[item]; k < offset[item + 1]; k++)
 		scores[target[k]] = value[k];
 	for (int32 i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		for (int32 k = offset[i]; k < offset[i + 1] && target[k] <= item; k++)
 			if (target[k] == item)
 				scores[i] = value[k];
+	}
 }
 
 const RlrecLearner rlrec_itemknn = {

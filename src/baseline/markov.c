@@ -78,6 +78,7 @@ count(RlrecSparse *a)
 		int64		end = a->start[r + 1];
 		int64		same;
 
+		CHECK_FOR_INTERRUPTS();
 		for (int64 k = begin; k < end; k += same)
 		{
 			for (same = 1; k + same < end && a->column[k + same] == a->column[k];)
