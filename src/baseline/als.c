@@ -28,7 +28,7 @@
 static const RlrecOption options[] = {
 	{"factors", RLREC_OPTION_INT, 64, 1, 1024, "numbers that describe a user and an item"},
 	{"iterations", RLREC_OPTION_INT, 15, 1, 1000, "rounds of alternation"},
-	{"regularization", RLREC_OPTION_REAL, 0.01, 1e-9, 1e9, "weight of the squared factors, times the confidence of their row"},
+	{"regularization", RLREC_OPTION_REAL, 0.001, 1e-9, 1e9, "weight of the squared factors, times the confidence of their row"},
 	{"confidence", RLREC_OPTION_REAL, 1, 0, 1e9, "what a reward of 1 adds to the confidence, 1, that an item not had is not liked"},
 	{"seed", RLREC_OPTION_INT, 1, 0, PG_INT32_MAX, "of the random first factors"},
 	{NULL}
@@ -111,8 +111,12 @@ initialize(pg_prng_state *random, int32 n, int f, float *factors)
 {
 	double		width = 0.2 / sqrt(f);
 
-	for (size_t k = 0; k < (size_t) n * f; k++)
-		factors[k] = (float) (width * (pg_prng_double(random) - 0.5));
+	for (int32 i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int d = 0; d < f; d++)
+			*factors++ = (float) (width * (pg_prng_double(random) - 0.5));
+	}
 }
 
 static void
@@ -192,6 +196,7 @@ fold_in(const RlrecModel *model, const Fitted *fitted, const RlrecHistory *histo
 		const float *y = fitted->items + (size_t) had[h] * f;
 		float		extra = fitted->confidence * reward[h];
 
+		CHECK_FOR_INTERRUPTS();
 		for (int d = 0; d < f; d++)
 			rlrec_axpy(d + 1, extra * y[d], y, matrix + (size_t) d * f);
 		rlrec_axpy(f, 1 + extra, y, x);

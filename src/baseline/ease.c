@@ -126,7 +126,10 @@ score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 
 	memset(scores, 0, n * sizeof(float));
 	for (int32 h = 0; h < m; h++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		rlrec_axpy(n, 1, b + (size_t) had[h] * n, scores);
+	}
 	return m > 0;
 }
 

@@ -40,23 +40,32 @@ static int32
 count_common(const RlrecIncidence *had, int32 j, int32 *common, int32 *touched)
 {
 	const int64 *start = had->users->start;
-	const int32 *items = had->users->column;
+	int64		work = 0;
 	int32		n = 0;
+	bool		dense;
+
+	for (int64 k = had->items->start[j]; k < had->items->start[j + 1]; k++)
+		work += start[had->items->column[k] + 1] - start[had->items->column[k]];
+	dense = work > had->items->n_rows;	/* then looking at every item is cheaper than noting each */
 
 	for (int64 k = had->items->start[j]; k < had->items->start[j + 1]; k++)
 	{
-		int32		user = had->items->column[k];
+		const int32 *i = had->users->column + start[had->items->column[k]];
+		const int32 *end = had->users->column + start[had->items->column[k] + 1];
 
 		CHECK_FOR_INTERRUPTS();
-		for (int64 e = start[user]; e < start[user + 1]; e++)
-		{
-			int32		i = items[e];
-
-			/* without a branch, which would be mispredicted */
-			touched[n] = i;
-			n += common[i]++ == 0;
-		}
+		if (dense)
+			while (i < end)
+				common[*i++]++;
+		else
+			for (; i < end; i++)
+				if (common[*i]++ == 0)
+					touched[n++] = *i;
 	}
+	if (dense)
+		for (int32 i = 0; i < had->items->n_rows; i++)
+			if (common[i] > 0)
+				touched[n++] = i;
 	return n;
 }
 
@@ -165,9 +174,12 @@ similar(const RlrecModel *model, int32 item, float *scores)
 	for (int32 k = offset[item]; k < offset[item + 1]; k++)
 		scores[target[k]] = value[k];
 	for (int32 i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		for (int32 k = offset[i]; k < offset[i + 1] && target[k] <= item; k++)
 			if (target[k] == item)
 				scores[i] = value[k];
+	}
 }
 
 const RlrecLearner rlrec_itemknn = {

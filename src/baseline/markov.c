@@ -2,8 +2,8 @@
  * markov.c
  *	  What users had next: a first-order Markov chain over items.
  *
- * score(j) = P(j | i), the share of the events that followed an event of item i in some user's sequence that were of j, where i is the
- * latest item of the history that anything ever followed. Popularity breaks ties.
+ * score(j) = (c_ij + PRIOR p_j) / c_i, where an event of item j came right after one of item i c_ij times in some user's sequence, c_i is
+ * the sum of these over j, p_j the share of the users that had j, and i the latest item of the history that anything ever followed.
  */
 #include "postgres.h"
 
@@ -11,6 +11,10 @@
 
 #include "data/sparse.h"
 #include "learner/learner.h"
+#include "tensor/kernels.h"
+
+/* Popularity's part, in transitions: enough to rank equal counts in single precision, too little to rank unequal ones. */
+#define PRIOR 0.01f
 
 static const RlrecOption options[] = {{NULL}};
 
@@ -61,7 +65,7 @@ successors(const RlrecEvents *events)
 	return sorted;
 }
 
-/* Equal entries of a row become one, whose value is their share of the row. In place. */
+/* Equal entries of a row become one, whose value is their number. In place. */
 static void
 count(RlrecSparse *a)
 {
@@ -72,15 +76,15 @@ count(RlrecSparse *a)
 	for (int32 r = 0; r < a->n_rows; r++)
 	{
 		int64		end = a->start[r + 1];
-		double		share = 1.0 / Max(end - begin, 1);
 		int64		same;
 
+		CHECK_FOR_INTERRUPTS();
 		for (int64 k = begin; k < end; k += same)
 		{
 			for (same = 1; k + same < end && a->column[k + same] == a->column[k];)
 				same++;
 			a->column[n] = a->column[k];
-			a->value[n++] = (float) (same * share);
+			a->value[n++] = (float) same;
 		}
 		begin = end;
 		a->start[r + 1] = n;
@@ -106,16 +110,19 @@ score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 	const float *value = rlrec_model_data(model, "value", RLREC_F32, offset[n]);
 	int32		h = history->n - 1;
 	int32		last;
+	double		total = 0;
 
 	while (h >= 0 && offset[history->item[h]] == offset[history->item[h] + 1])
 		h--;
 	if (h < 0)
 		return false;
 	last = history->item[h];
-	memset(scores, 0, n * sizeof(float));
 	for (int32 k = offset[last]; k < offset[last + 1]; k++)
-		scores[item[k]] = value[k];
-	rlrec_model_add_popularity(model, scores);
+		total += value[k];
+	memset(scores, 0, n * sizeof(float));
+	rlrec_axpy(n, (float) (PRIOR / (total * model->n_users)), model->count, scores);
+	for (int32 k = offset[last]; k < offset[last + 1]; k++)
+		scores[item[k]] += (float) (value[k] / total);
 	return true;
 }
 

@@ -31,8 +31,11 @@ newest(const RlrecEvents *events)
 	int64		time = PG_INT64_MIN;
 
 	for (int32 u = 0; u < events->users.n; u++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		for (int64 e = events->start[u]; e < events->end[u]; e++)
 			time = Max(time, events->time[e]);
+	}
 	return time;
 }
 

@@ -52,7 +52,11 @@ lay_out(RlrecSparse *a, int64 n, const int32 *rows)
 
 	memset(a->start, 0, (a->n_rows + (Size) 1) * sizeof(int64));
 	for (int64 k = 0; k < n; k++)
+	{
+		if (k % 65536 == 0)
+			CHECK_FOR_INTERRUPTS();
 		next[rows[k]]++;
+	}
 	for (int32 r = 0; r < a->n_rows; r++)
 	{
 		int64		length = next[r];
@@ -70,7 +74,11 @@ rlrec_sparse_gather(int32 n_rows, int32 n_columns, int64 n, const int32 *row, co
 	int64	   *next = lay_out(a, n, row);
 
 	for (int64 k = 0; k < n; k++)
+	{
+		if (k % 65536 == 0)
+			CHECK_FOR_INTERRUPTS();
 		a->column[next[row[k]]++] = column[k];
+	}
 	return a;
 }
 

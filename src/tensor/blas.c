@@ -11,11 +11,13 @@
 #include "postgres.h"
 
 #include <dlfcn.h>
+#include <math.h>
 #include <signal.h>
 
 #include "miscadmin.h"
 
 #include "tensor/blas.h"
+#include "tensor/kernels.h"
 
 #define LIBRARY "libopenblas.so.0"
 
@@ -252,6 +254,10 @@ rlrec_invert(int n, float *a, int lda, void (*progress) (int64 done, int64 total
 		if (progress != NULL)
 			progress((int64) n + at, 2 * (int64) n);
 	}
+	/* what rounding has made of a matrix that is nearly singular */
+	for (int i = 0; i < n; i++)
+		if (!(a[(size_t) i * lda + i] > 0) || isinf(a[(size_t) i * lda + i]))
+			return false;
 	return true;
 }
 
@@ -266,5 +272,5 @@ rlrec_solve(int n, float *a, int lda, float *b)
 	if (info != 0)
 		return false;
 	blas.potrs("U", &n, &sides, a, &lda, b, &n, &info, 1);
-	return info == 0;
+	return info == 0 && isfinite(rlrec_dot(n, b, b));
 }

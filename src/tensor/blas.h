@@ -19,11 +19,14 @@ extern void rlrec_syrk(int n, int k, float alpha, const float *a, int lda, float
 
 /*
  * Replaces the lower triangle of a symmetric positive definite a (n,n) by that of its inverse (blocked Cholesky, then inverse of the
- * factor, then product); returns false when a is not positive definite. progress may be NULL.
+ * factor, then product); returns false when a is not positive definite, in single precision. progress may be NULL.
  */
 extern bool rlrec_invert(int n, float *a, int lda, void (*progress) (int64 done, int64 total));
 
-/* Solves a x = b in place for one right side; a (n,n) lower triangle, overwritten by its factor. No interrupts: n is small. */
+/*
+ * Solves a x = b in place for one right side; a (n,n) lower triangle, overwritten by its factor; false when it is not positive
+ * definite or x not finite. No interrupts: n is small.
+ */
 extern bool rlrec_solve(int n, float *a, int lda, float *b);
 
 #endif							/* RLREC_BLAS_H */

@@ -58,13 +58,13 @@ sift_up(RlrecTopEntry *heap, int hole, RlrecTopEntry entry)
 }
 
 void
-rlrec_top_offer(RlrecTop *top, float score, int32 index)
+rlrec_top_enter(RlrecTop *top, float score, int32 index)
 {
 	RlrecTopEntry entry = {score, index};
 
 	if (top->n < top->k)
 		sift_up(top->entry, top->n++, entry);
-	else if (top->k > 0 && worse(top->entry[0], entry))
+	else if (worse(top->entry[0], entry))
 		sift_down(top->entry, top->n, entry);
 }
 

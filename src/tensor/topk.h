@@ -25,7 +25,14 @@ typedef struct RlrecTop
 	RlrecTopEntry *entry;		/* [k], the caller's; a heap, its worst at 0; after rlrec_top_sort() best first */
 } RlrecTop;
 
-extern void rlrec_top_offer(RlrecTop *top, float score, int32 index);
+extern void rlrec_top_enter(RlrecTop *top, float score, int32 index);
 extern void rlrec_top_sort(RlrecTop *top);
+
+static inline void
+rlrec_top_offer(RlrecTop *top, float score, int32 index)
+{
+	if (top->n < top->k || (top->k > 0 && score >= top->entry[0].score))
+		rlrec_top_enter(top, score, index);
+}
 
 #endif							/* RLREC_TOPK_H */
