@@ -31,9 +31,10 @@
 #include "learner/validate.h"
 #include "tensor/topk.h"
 
-#define MOST 2000				/* users in the sample */
+#define MOST 8000				/* users in the sample, if the budget allows */
+#define ENOUGH 10				/* users to learn weights from */
 #define SEED 1
-#define DEPTH 64				/* candidates that a part puts up */
+#define DEPTH 32				/* candidates that a part puts up */
 #define LIST_LENGTH 10
 #define ROUNDS 8				/* of the search, at most */
 #define STEPS 15				/* trial weights of a line search, apart from 0 */
@@ -314,7 +315,7 @@ rehearse_fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 static const RlrecLearner rehearsal = {.name = "hybrid", .obstacle = hybrid_obstacle, .fit = rehearse_fit};
 
 /*
- * Fills weights[] of the parts: 0 for those that cannot be fitted on less than everything, all equal when nobody can be tested.
+ * Fills weights[] of the parts: 0 for those that cannot be fitted on less than everything, all equal when next to nobody can be tested.
  */
 static void
 learn_weights(const RlrecFit *fit, const List *parts, float *weights)
@@ -330,7 +331,7 @@ learn_weights(const RlrecFit *fit, const List *parts, float *weights)
 	ListCell   *cell;
 
 	inner.events = &split->train;
-	if (n_parts > 1 && split->n_tests > 0 && hybrid_obstacle(&inner) == NULL)
+	if (n_parts > 1 && split->n_tests >= ENOUGH && hybrid_obstacle(&inner) == NULL)
 	{
 		whole = rlrec_learner_fit(&rehearsal, &inner);
 		rehearsed = rlrec_parts_read(whole, "parts");
@@ -347,7 +348,7 @@ learn_weights(const RlrecFit *fit, const List *parts, float *weights)
 
 		foreach(cell, rehearsed)
 			models[foreach_current_index(cell)] = rlrec_parts_open(whole, lfirst(cell));
-		rlrec_split_sample(split, Min(MOST, Max(100, fit->budget / 4 / a_user)), SEED);
+		rlrec_split_sample(split, Min(MOST, Max(100, (int64) (fit->budget / 2 / a_user))), SEED);
 		search(collect_examples(models, list_length(rehearsed), split), found);
 
 		memset(weights, 0, n_parts * sizeof(float));
