@@ -232,7 +232,8 @@ installed()
 	done
 }
 
-# setup_build [COPT]: builds in the cache what has changed and installs it
+# setup_build [WARNINGS]: builds in the cache what has changed and installs it. PostgreSQL's headers, which -Wextra does not spare, count
+# as the system's.
 setup_build()
 {
 	key=$major-$(printf '%s %s %s' "$root" "$PG_CONFIG" "${1:-}" | cksum | cut -d ' ' -f 1)
@@ -249,7 +250,8 @@ setup_build()
 		if [ ! -e "${object%.o}.c" ]; then rm -f "$object" "${object%.o}.bc" "$build/rlrec.so"; fi
 	done
 	echo "$stamp" >"$build/.stamp"
-	step "build${1:+ with $1}" make -C "$build" -j "$(nproc)" COPT="${1:-}"
+	step "build${1:+ with $1}" make -s -C "$build" -j "$(nproc)" \
+		COPT="${1:+$1 -isystem $("$PG_CONFIG" --includedir-server)}"
 	if ! installed; then step 'install the extension' make -C "$build" install; fi
 	exec 9>&-
 	rm -f "$build.lock"
