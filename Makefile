@@ -11,11 +11,12 @@ SHLIB_LINK = -ldl
 
 # The install script is its parts in this order.
 SQL_PARTS = $(addprefix sql/,$(addsuffix .sql, \
-	schema weights))
+	schema weights store agent train serve evaluate))
 DATA_built = rlrec--$(EXTVERSION).sql
 EXTRA_CLEAN = rlrec--$(EXTVERSION).sql
 
-# In test/: sql/ for pg_regress and specs/ for the isolation tester; what they should print is in expected/.
+# In test/: sql/ for pg_regress and specs/ for the isolation tester; what they should print is in expected/. A test and a part in sql/ must
+# differ in name: pg_regress 15 looks in ./sql before test/sql.
 REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test
 ISOLATION := $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))

@@ -40,27 +40,21 @@ obstacle(const RlrecFit *fit)
 	return NULL;
 }
 
-static char *
-tensor_name(const char *prefix, const char *name)
-{
-	return psprintf("%s%s", prefix, name);
-}
-
 static void
 fit_content(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 {
 	const RlrecFeatures *features = fit->features;
 	int64		n = features->start[features->n_items];
-	int32	   *n_features = rlrec_tensors_add(tensors, tensor_name(prefix, "n_features"), RLREC_I32, 1, 1, 0);
-	float	   *half_life = rlrec_tensors_add(tensors, tensor_name(prefix, "half_life"), RLREC_F32, 1, 1, 0);
+	int32	   *n_features = rlrec_tensors_add(tensors, psprintf("%sn_features", prefix), RLREC_I32, 1, 1, 0);
+	float	   *half_life = rlrec_tensors_add(tensors, psprintf("%shalf_life", prefix), RLREC_F32, 1, 1, 0);
 
 	*n_features = features->n_features;
 	*half_life = rlrec_option_real(fit->options, options, "profile_half_life");
-	memcpy(rlrec_tensors_add(tensors, tensor_name(prefix, "start"), RLREC_I32, 1, (int64) features->n_items + 1, 0),
+	memcpy(rlrec_tensors_add(tensors, psprintf("%sstart", prefix), RLREC_I32, 1, (int64) features->n_items + 1, 0),
 		   features->start, mul_size(sizeof(int32), (Size) features->n_items + 1));
-	memcpy(rlrec_tensors_add(tensors, tensor_name(prefix, "feature"), RLREC_I32, 1, n, 0),
+	memcpy(rlrec_tensors_add(tensors, psprintf("%sfeature", prefix), RLREC_I32, 1, n, 0),
 		   features->feature, mul_size(sizeof(int32), n));
-	memcpy(rlrec_tensors_add(tensors, tensor_name(prefix, "value"), RLREC_F32, 1, n, 0),
+	memcpy(rlrec_tensors_add(tensors, psprintf("%svalue", prefix), RLREC_F32, 1, n, 0),
 		   features->value, mul_size(sizeof(float), n));
 }
 

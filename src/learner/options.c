@@ -4,10 +4,14 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "learner/learner.h"
 #include "learner/options.h"
 
 static const RlrecOption *
@@ -100,4 +104,139 @@ rlrec_option_names(const Jsonb *options, const RlrecOption *specs, const char *n
 		names = lappend(names, pnstrdup(buffer.val.string.val, buffer.val.string.len));
 	}
 	return names;
+}
+
+/* ---------------------------------------------------------------- checking */
+
+static const char *
+describe_option(const RlrecOption *option)
+{
+	switch (option->type)
+	{
+		case RLREC_OPTION_BOOL:
+			return "true or false";
+		case RLREC_OPTION_INT:
+			return psprintf("an integer from %.0f to %.0f", option->minimum, option->maximum);
+		case RLREC_OPTION_REAL:
+			return psprintf("a number from %g to %g", option->minimum, option->maximum);
+		case RLREC_OPTION_INTERVAL:
+			return "an interval such as \"30 days\", or seconds";
+		case RLREC_OPTION_NAMES:
+			return "an array of learners' names";
+	}
+	return "";
+}
+
+static bool
+names_are_learners(const JsonbValue *value)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(value->val.binary.data);
+	JsonbValue	element;
+	JsonbIteratorToken token;
+	int			n = 0;
+
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		if (token == WJB_ELEM &&
+			(element.type != jbvString || rlrec_learner_find(pnstrdup(element.val.string.val, element.val.string.len)) == NULL))
+			return false;
+		n += token == WJB_ELEM;
+	}
+	return n > 0;
+}
+
+static bool
+is_valid(const RlrecOption *option, const JsonbValue *value)
+{
+	double		number;
+
+	if (value->type == jbvNull)
+		return true;
+	if (option->type == RLREC_OPTION_BOOL)
+		return value->type == jbvBool;
+	if (option->type == RLREC_OPTION_NAMES)
+		return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) && names_are_learners(value);
+	if (option->type == RLREC_OPTION_INTERVAL && value->type == jbvString)
+		number = seconds(value);
+	else if (value->type == jbvNumeric)
+		number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
+	else
+		return false;
+	if (option->type == RLREC_OPTION_INT && number != rint(number))
+		return false;
+	return number >= option->minimum && number <= option->maximum;
+}
+
+void
+rlrec_options_check_object(const char *what, const Jsonb *options, int n_specs, const RlrecOption *const *specs)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	const RlrecOption *option = NULL;
+	StringInfoData valid;
+
+	if (options == NULL)
+		return;
+	initStringInfo(&valid);
+	for (int s = 0; s < n_specs; s++)
+		for (const RlrecOption *each = specs[s]; each && each->name; each++)
+			if (strstr(valid.data, each->name) == NULL)
+				appendStringInfo(&valid, "%s%s", valid.len ? ", " : "", each->name);
+	if (!JB_ROOT_IS_OBJECT(options))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be a JSON object", what),
+				 errhint("Its keys may be %s.", valid.data)));
+
+	iterator = JsonbIteratorInit(unconstify(JsonbContainer *, &options->root));
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+		{
+			char	   *name = pnstrdup(value.val.string.val, value.val.string.len);
+
+			option = NULL;
+			for (int s = 0; s < n_specs && option == NULL; s++)
+				for (const RlrecOption *each = specs[s]; each && each->name && option == NULL; each++)
+					if (strcmp(each->name, name) == 0)
+						option = each;
+			if (option == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("unknown key \"%s\" in %s", name, what),
+						 errhint("The valid keys are %s.", valid.data)));
+		}
+		else if (token == WJB_VALUE && !is_valid(option, &value))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid value of \"%s\" in %s", option->name, what),
+					 errhint("It must be %s.", describe_option(option))));
+	}
+}
+
+void
+rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption *more)
+{
+	const RlrecLearner *found = rlrec_learner_find(learner);
+	const RlrecOption *specs[32] = {more};
+	int			n = 1;
+
+	if (found == NULL)
+	{
+		StringInfoData names;
+
+		initStringInfo(&names);
+		for (const RlrecLearner *const *each = rlrec_learners; *each != NULL; each++)
+			appendStringInfo(&names, "%s%s", names.len ? ", " : "", (*each)->name);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown learner \"%s\"", learner),
+				 errhint("The learners are %s.", names.data)));
+	}
+	specs[n++] = found->options;
+	if (found == &rlrec_auto || found == &rlrec_hybrid)
+		for (const RlrecLearner *const *each = rlrec_learners; *each != NULL && n < (int) lengthof(specs); each++)
+			specs[n++] = (*each)->options;
+	rlrec_options_check_object("options", options, n, specs);
 }

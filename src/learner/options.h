@@ -42,4 +42,7 @@ extern List *rlrec_option_names(const Jsonb *options, const RlrecOption *specs, 
  */
 extern void rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption *more);
 
+/* The same for an object of another name, `what`, whose keys are those of specs[n_specs]. */
+extern void rlrec_options_check_object(const char *what, const Jsonb *options, int n_specs, const RlrecOption *const *specs);
+
 #endif							/* RLREC_OPTIONS_H */

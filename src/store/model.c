@@ -29,7 +29,8 @@
 /* Columns of rlrec.model and rlrec.chunk, in the order of sql/store.sql. */
 enum
 {
-	MODEL_ID = 1, MODEL_AGENT, MODEL_VERSION, MODEL_LEARNER, MODEL_LENGTH, MODEL_CHUNKS, MODEL_N
+	MODEL_ID = 1, MODEL_AGENT, MODEL_VERSION, MODEL_LEARNER, MODEL_LENGTH, MODEL_CHUNKS, MODEL_OPTIONS, MODEL_METRICS,
+	MODEL_SECONDS, MODEL_CREATED_AT, MODEL_N = MODEL_CREATED_AT
 };
 enum
 {
@@ -49,6 +50,27 @@ bigints_of_array(Datum array, int *n)
 	return values;
 }
 
+static RlrecModelRow *
+row_of_tuple(HeapTuple tuple, TupleDesc descriptor)
+{
+	RlrecModelRow *row = palloc0(sizeof(RlrecModelRow));
+	Datum		values[MODEL_N];
+	bool		nulls[MODEL_N];
+
+	if (descriptor->natts != MODEL_N)
+		elog(ERROR, "rlrec.model has %d columns instead of %d", descriptor->natts, MODEL_N);
+	heap_deform_tuple(tuple, descriptor, values, nulls);
+	row->id = DatumGetInt64(values[MODEL_ID - 1]);
+	row->agent = DatumGetInt64(values[MODEL_AGENT - 1]);
+	row->version = DatumGetInt32(values[MODEL_VERSION - 1]);
+	row->learner = TextDatumGetCString(values[MODEL_LEARNER - 1]);
+	row->length = DatumGetInt64(values[MODEL_LENGTH - 1]);
+	if (!nulls[MODEL_OPTIONS - 1])
+		row->options = DatumGetJsonbPCopy(values[MODEL_OPTIONS - 1]);
+	row->chunks = bigints_of_array(values[MODEL_CHUNKS - 1], &row->n_chunks);
+	return row;
+}
+
 RlrecModelRow *
 rlrec_model_row(int64 id)
 {
@@ -59,22 +81,31 @@ rlrec_model_row(int64 id)
 	rlrec_catalog_begin(&scan, "model", "model_pkey", MODEL_ID, F_INT8EQ, Int64GetDatum(id));
 	tuple = rlrec_catalog_next(&scan);
 	if (HeapTupleIsValid(tuple))
-	{
-		Datum		values[16];
-		bool		nulls[16];
+		row = row_of_tuple(tuple, RelationGetDescr(scan.table));
+	rlrec_catalog_end(&scan);
+	return row;
+}
 
-		if (RelationGetDescr(scan.table)->natts > 16)
-			elog(ERROR, "rlrec.model has too many columns");
-		heap_deform_tuple(tuple, RelationGetDescr(scan.table), values, nulls);
-		row = palloc0(sizeof(RlrecModelRow));
-		row->id = id;
-		row->agent = DatumGetInt64(values[MODEL_AGENT - 1]);
-		row->version = DatumGetInt32(values[MODEL_VERSION - 1]);
-		row->learner = TextDatumGetCString(values[MODEL_LEARNER - 1]);
-		row->length = DatumGetInt64(values[MODEL_LENGTH - 1]);
-		row->chunks = bigints_of_array(values[MODEL_CHUNKS - 1], &row->n_chunks);
+RlrecModelRow *
+rlrec_model_find(const RlrecAgent *agent, int32 version)
+{
+	RlrecCatalogScan scan;
+	HeapTuple	tuple;
+	RlrecModelRow *row = NULL;
+
+	rlrec_catalog_begin(&scan, "model", "model_agent_version_key", MODEL_AGENT, F_INT8EQ, Int64GetDatum(agent->id));
+	while (row == NULL && HeapTupleIsValid(tuple = rlrec_catalog_next(&scan)))
+	{
+		row = row_of_tuple(tuple, RelationGetDescr(scan.table));
+		if (row->version != version)
+			row = NULL;
 	}
 	rlrec_catalog_end(&scan);
+	if (row == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("agent \"%s\" has no version %d", agent->name, version),
+				 errhint("SELECT version FROM rlrec.models WHERE agent = %s lists them.", quote_literal_cstr(agent->name))));
 	return row;
 }
 
@@ -309,22 +340,6 @@ rlrec_model_trim(const RlrecAgent *agent)
 						  " AND NOT EXISTS (SELECT FROM rlrec.model m WHERE m.id = d.model)", 1, types, values, NULL);
 }
 
-/* The id of a version of the agent; an error when there is none. */
-static int64
-version_id(const RlrecAgent *agent, int32 version)
-{
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum(agent->id), Int32GetDatum(version)};
-	bool		isnull;
-
-	if (rlrec_catalog_execute("SELECT id FROM rlrec.model WHERE agent = $1 AND version = $2", 2, types, values, NULL) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("agent \"%s\" has no version %d", agent->name, version),
-				 errhint("SELECT version FROM rlrec.models WHERE agent = %s lists them.", quote_literal_cstr(agent->name))));
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-}
-
 /* The agent, its owner's rights checked, locked against training. */
 static RlrecAgent *
 locked_agent(text *name)
@@ -342,7 +357,7 @@ rlrec_deploy(PG_FUNCTION_ARGS)
 	RlrecAgent *agent = locked_agent(PG_GETARG_TEXT_PP(0));
 
 	SPI_connect();
-	rlrec_model_deploy(agent, version_id(agent, PG_GETARG_INT32(1)));
+	rlrec_model_deploy(agent, rlrec_model_find(agent, PG_GETARG_INT32(1))->id);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

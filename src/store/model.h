@@ -18,10 +18,14 @@ typedef struct RlrecModelRow
 	uint64		length;			/* bytes of the image */
 	int			n_chunks;
 	int64	   *chunks;			/* [n_chunks] rlrec.chunk.id */
+	Jsonb	   *options;		/* with which it was trained; NULL for none */
 } RlrecModelRow;
 
 /* NULL when the current snapshot has no such version. */
 extern RlrecModelRow *rlrec_model_row(int64 id);
+
+/* A version of the agent; an error when the current snapshot has none. */
+extern RlrecModelRow *rlrec_model_find(const RlrecAgent *agent, int32 version);
 
 /* Copies the chunks to image [row->length]; errors when a chunk is missing or damaged. */
 extern void rlrec_model_read(const RlrecModelRow *row, char *image);

@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/backend_progress.h"
 #include "utils/backend_status.h"
 #include "utils/builtins.h"
@@ -64,7 +65,7 @@ rlrec_progress(const char *phase, int64 done, int64 total)
 	pgstat_progress_update_multi_param(PROGRESS_PHASE_SLOTS + 2, index, value);
 }
 
-/* rows of (pid int, anchor oid, phase text, done bigint, total bigint, started timestamptz), those of this database */
+/* rows of (pid int, anchor oid, phase text, done bigint, total bigint, started timestamptz): those of this database whose agent the caller may use */
 PG_FUNCTION_INFO_V1(rlrec_training_progress);
 Datum
 rlrec_training_progress(PG_FUNCTION_ARGS)
@@ -81,7 +82,8 @@ rlrec_training_progress(PG_FUNCTION_ARGS)
 		bool		nulls[6] = {false};
 
 		if (status == NULL || status->st_procpid == 0 || status->st_progress_command != RLREC_PROGRESS_COMMAND ||
-			status->st_databaseid != MyDatabaseId)
+			status->st_databaseid != MyDatabaseId ||
+			pg_class_aclcheck(status->st_progress_command_target, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
 			continue;
 		memcpy(phase, &status->st_progress_param[PROGRESS_PHASE], sizeof(phase) - 1);
 		values[0] = Int32GetDatum(status->st_procpid);

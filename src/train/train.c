@@ -18,9 +18,12 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "baseline/auto.h"
+#include "baseline/hybrid.h"
 #include "compat.h"
 #include "data/features.h"
 #include "learner/learner.h"
+#include "learner/validate.h"
 #include "store/agent.h"
 #include "store/catalog.h"
 #include "store/events.h"
@@ -47,4 +50,186 @@ rlrec_fit_begin(RlrecFit *fit, const RlrecAgent *agent)
 		fit->features = rlrec_features_read(agent->items, agent->item_key, &events->items);
 		rlrec_run_back(&saved);
 	}
+}
+
+/* ---------------------------------------------------------------- metrics */
+
+static void
+append_learners(StringInfo json, const char *key, const List *learners, const float *values)
+{
+	appendStringInfo(json, ", \"%s\": {", key);
+	for (int i = 0; i < list_length(learners); i++)
+		appendStringInfo(json, "%s\"%s\": %.4f", i ? ", " : "", ((const RlrecLearner *) list_nth(learners, i))->name, values[i]);
+	appendStringInfoChar(json, '}');
+}
+
+/* What rlrec_train() says of a model. */
+static Jsonb *
+describe_model(const RlrecFit *fit, const RlrecModel *model)
+{
+	const RlrecEvents *events = fit->events;
+	const float *values;
+	const char *chosen = rlrec_auto_chosen(model);
+	List	   *learners;
+	StringInfoData json;
+	int64		n = 0;
+
+	for (int32 u = 0; u < events->users.n; u++)
+		n += events->end[u] - events->start[u];
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"events\": %lld, \"users\": %d, \"items\": %d, \"bytes\": %llu", (long long) n, events->users.n,
+					 events->items.n, (unsigned long long) rlrec_image_size(model->tensors));
+	if (chosen)
+		appendStringInfo(&json, ", \"chosen\": \"%s\"", chosen);
+	if ((learners = rlrec_auto_candidates(model, &values)) != NIL)
+		append_learners(&json, "validation_ndcg", learners, values);
+	if ((learners = rlrec_hybrid_parts(model, &values)) != NIL)
+		append_learners(&json, "weights", learners, values);
+	appendStringInfoChar(&json, '}');
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
+}
+
+/* ---------------------------------------------------------------- deploying */
+
+typedef enum DeployWhen
+{
+	DEPLOY_ALWAYS,
+	DEPLOY_NEVER,
+	DEPLOY_IF_BETTER
+} DeployWhen;
+
+static DeployWhen
+deploy_argument(FunctionCallInfo fcinfo, int n)
+{
+	const char *deploy = PG_ARGISNULL(n) ? "always" : text_to_cstring(PG_GETARG_TEXT_PP(n));
+
+	if (strcmp(deploy, "always") == 0)
+		return DEPLOY_ALWAYS;
+	if (strcmp(deploy, "never") == 0)
+		return DEPLOY_NEVER;
+	if (strcmp(deploy, "if_better") == 0)
+		return DEPLOY_IF_BETTER;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown value \"%s\" of deploy", deploy),
+			 errhint("Use 'always', 'never' or 'if_better'.")));
+}
+
+static double
+split_ndcg(const RlrecLearner *learner, const RlrecFit *fit, const Jsonb *options, const RlrecSplit *split)
+{
+	RlrecFit	part = *fit;
+	RlrecMetrics metrics;
+
+	part.options = options;
+	rlrec_validate_learner(learner, &part, split, 10, NULL, &metrics);
+	return metrics.ndcg;
+}
+
+/*
+ * Whether the agent's learner with its options is at least as good as what serves now: both are fitted on the first part of a temporal split
+ * (leave-one-out where there is no time) and measured by NDCG@10 on the rest. The incumbent itself cannot be measured there, as it may have
+ * learned from the rest.
+ */
+static bool
+is_better(const RlrecAgent *agent, const RlrecFit *fit)
+{
+	RlrecModelRow *row = agent->deployed ? rlrec_model_row(agent->deployed) : NULL;
+	const RlrecLearner *challenger = rlrec_learner_find(agent->learner);
+	const RlrecLearner *incumbent = row ? rlrec_learner_find(row->learner) : NULL;
+	const RlrecSplit *split;
+	double		challenger_ndcg,
+				incumbent_ndcg;
+
+	if (incumbent == NULL)
+		return true;
+	split = rlrec_split_has_time(fit->events) ? rlrec_split_temporal(fit->events, 0.9) : rlrec_split_leave_one_out(fit->events);
+	challenger_ndcg = split_ndcg(challenger, fit, agent->options, split);
+	incumbent_ndcg = split_ndcg(incumbent, fit, row->options, split);
+	if (challenger_ndcg >= incumbent_ndcg)
+		return true;
+	ereport(NOTICE,
+			(errmsg("version %d keeps serving agent \"%s\"", row->version, agent->name),
+			 errdetail("NDCG@10 on held-out events: %s now %.4f, %s newly trained %.4f.", row->learner, incumbent_ndcg, agent->learner,
+					   challenger_ndcg)));
+	return false;
+}
+
+const char *
+rlrec_model_source(const RlrecModel *model)
+{
+	const char *chosen = rlrec_auto_chosen(model);
+
+	return chosen ? chosen : model->learner->name;
+}
+
+/* ---------------------------------------------------------------- rlrec_train */
+
+/* Fits the agent's learner as its owner; metrics and whether the model deserves to serve come with it. */
+static RlrecModel *
+fit_as_owner(const RlrecAgent *agent, DeployWhen when, Jsonb **metrics, bool *deploy)
+{
+	RlrecFit	fit;
+	RlrecModel *model;
+	RlrecRole	saved;
+
+	rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
+	rlrec_fit_begin(&fit, agent);
+	*deploy = when == DEPLOY_ALWAYS || (when == DEPLOY_IF_BETTER && is_better(agent, &fit));
+	model = rlrec_learner_fit(rlrec_learner_find(agent->learner), &fit);
+	*metrics = describe_model(&fit, model);
+	rlrec_run_back(&saved);
+	return model;
+}
+
+PG_FUNCTION_INFO_V1(rlrec_train);
+Datum
+rlrec_train(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	TimestampTz started = GetCurrentTimestamp();
+	DeployWhen	when = deploy_argument(fcinfo, 1);
+	MemoryContext context,
+				old;
+	RlrecAgent *agent;
+	RlrecModel *model;
+	Jsonb	   *metrics;
+	Datum		values[4];
+	bool		nulls[4] = {false};
+	int32		version;
+	int64		id;
+	double		seconds;
+	bool		deploy;
+
+	PreventCommandDuringRecovery("rlrec_train()");
+	PreventCommandIfReadOnly("rlrec_train()");
+	InitMaterializedSRF(fcinfo, 0);
+	context = AllocSetContextCreate(CurrentMemoryContext, "rlrec training", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	agent = rlrec_agent_get(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
+	rlrec_agent_lock(agent);
+	rlrec_progress_start(agent->anchor);
+
+	/* What was committed while this waited for the lock counts. */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	agent = rlrec_agent_get(agent->name, RLREC_AGENT_OWN);
+	model = fit_as_owner(agent, when, &metrics, &deploy);
+	seconds = (GetCurrentTimestamp() - started) / 1e6;
+	SPI_connect();
+	id = rlrec_model_store(agent, model, metrics, seconds, &version);
+	if (deploy)
+		rlrec_model_deploy(agent, id);
+	rlrec_model_trim(agent);
+	SPI_finish();
+	PopActiveSnapshot();
+	rlrec_progress_end();
+
+	values[0] = Int32GetDatum(version);
+	values[1] = JsonbPGetDatum(metrics);
+	values[2] = Float8GetDatum((GetCurrentTimestamp() - started) / 1e6);
+	values[3] = BoolGetDatum(deploy);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return (Datum) 0;
 }

@@ -14,6 +14,7 @@ typedef enum RlrecDtype
 } RlrecDtype;
 
 #define RLREC_MAX_DIMS 4
+#define RLREC_MAX_TENSORS 4096	/* in a set */
 
 /* A dense row-major array with a name. data is 64-byte aligned, except inside an image at an odd address. */
 typedef struct RlrecTensor
@@ -42,6 +43,9 @@ extern size_t rlrec_tensor_bytes(const RlrecTensor *tensor);
 extern RlrecTensors *rlrec_tensors_create(void);
 extern void *rlrec_tensors_add(RlrecTensors *tensors, const char *name, RlrecDtype dtype, int n_dims, int64 d0, int64 d1);
 
+/* The same with any number of dimensions. A duplicate or unfit name, or a shape that overflows, is an error. */
+extern void *rlrec_tensors_add_shape(RlrecTensors *tensors, const char *name, RlrecDtype dtype, int n_dims, const int64 *shape);
+
 /* Adds a tensor over the caller's data, which must outlive the set. */
 extern void rlrec_tensors_add_data(RlrecTensors *tensors, const char *name, RlrecDtype dtype, int n_dims, const int64 *shape,
 								   void *data);
@@ -60,5 +64,19 @@ extern void rlrec_image_write(const RlrecTensors *tensors, RlrecImageSink sink, 
 
 /* Checks magic, version, lengths and (when check_crc) the CRC before anything is allocated; the tensors point into the image. */
 extern RlrecTensors *rlrec_image_open(char *image, uint64 length, bool check_crc);
+
+/* The checks alone: raises an error of that code. */
+extern void rlrec_image_check(const char *image, uint64 length, bool check_crc, int sqlerrcode);
+
+/* Elements of a shape; false when a dimension is negative or the size in bytes overflows. */
+extern bool rlrec_shape_elements(RlrecDtype dtype, int n_dims, const int64 *shape, int64 *elements);
+
+/* From a name such as f32; false when there is no such dtype. */
+extern bool rlrec_dtype_parse(const char *name, RlrecDtype *dtype);
+
+/* The SQL value of a set, to export a model, and the set in a value; the tensors point into the (detoasted) value. */
+#define RLREC_WEIGHTS_MAX_BYTES ((uint64) 512 * 1024 * 1024)
+extern Datum rlrec_weights_from_tensors(const RlrecTensors *tensors);
+extern RlrecTensors *rlrec_weights_to_tensors(Datum weights);
 
 #endif							/* RLREC_WEIGHTS_H */

@@ -1,0 +1,56 @@
+-- Training, versions and progress.
+
+CREATE FUNCTION rlrec_train(agent text, deploy text DEFAULT 'always')
+RETURNS TABLE (version int, metrics jsonb, seconds float8, deployed boolean)
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 COST 1000000
+AS 'MODULE_PATHNAME', 'rlrec_train';
+COMMENT ON FUNCTION rlrec_train(text, text) IS
+'Trains an agent on its events and stores a version. deploy: always, never, or if_better (than what serves, by NDCG@10 on held-out events). Runs as the agent''s owner within maintenance_work_mem; waits for another training of the same agent. Only for the owner.';
+
+CREATE FUNCTION rlrec_deploy(agent text, version int)
+RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'rlrec_deploy';
+COMMENT ON FUNCTION rlrec_deploy(text, int) IS
+'Makes a stored version the one that serves, from the commit on. Only for the owner.';
+
+CREATE FUNCTION rlrec_rollback(agent text)
+RETURNS int
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'rlrec_rollback';
+COMMENT ON FUNCTION rlrec_rollback(text) IS
+'Takes the last deployment back; returns the version that serves again. Only for the owner.';
+
+CREATE FUNCTION rlrec_model_weights(agent text, version int DEFAULT NULL)
+RETURNS rlrec_weights
+LANGUAGE c STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'rlrec_model_weights';
+COMMENT ON FUNCTION rlrec_model_weights(text, int) IS
+'The named tensors of a version, the deployed one by default. Only for the owner.';
+
+CREATE VIEW rlrec.models WITH (security_barrier) AS
+SELECT a.name AS agent, m.version, m.learner, m.id OPERATOR(pg_catalog.=) a.deployed IS TRUE AS deployed, m.length AS bytes,
+	m.seconds, m.created_at, m.metrics, m.options
+FROM rlrec.model m
+JOIN rlrec.agent a ON a.id OPERATOR(pg_catalog.=) m.agent
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.anchor
+WHERE pg_catalog.has_sequence_privilege(a.anchor, 'USAGE');
+COMMENT ON VIEW rlrec.models IS 'the stored versions of the agents that you may use';
+GRANT SELECT ON rlrec.models TO PUBLIC;
+
+CREATE FUNCTION rlrec.progress()
+RETURNS TABLE (pid int, anchor oid, phase text, done bigint, total bigint, started timestamptz)
+LANGUAGE c VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'rlrec_training_progress';
+COMMENT ON FUNCTION rlrec.progress() IS 'the trainings of agents that you may use; the view rlrec.training_progress shows them';
+
+CREATE VIEW rlrec.training_progress WITH (security_barrier) AS
+SELECT a.name AS agent, p.pid, p.phase, p.done, p.total,
+	CASE WHEN p.total OPERATOR(pg_catalog.>) 0
+		THEN pg_catalog.round(100.0 OPERATOR(pg_catalog.*) p.done OPERATOR(pg_catalog./) p.total, 1) END AS percent,
+	p.started, pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) p.started) AS elapsed
+FROM rlrec.progress() p
+JOIN rlrec.agent a ON a.anchor::oid OPERATOR(pg_catalog.=) p.anchor
+WHERE pg_catalog.has_sequence_privilege(a.anchor, 'USAGE');
+COMMENT ON VIEW rlrec.training_progress IS 'what the trainings that run now are doing';
+GRANT SELECT ON rlrec.training_progress TO PUBLIC;

@@ -1,0 +1,47 @@
+/*
+ * shortlist.h
+ *	  Which items may be recommended, and the best of them.
+ */
+#ifndef RLREC_SHORTLIST_H
+#define RLREC_SHORTLIST_H
+
+#include "learner/learner.h"
+#include "store/agent.h"
+#include "utils/array.h"
+
+/* A set of items: those of the model's dictionary as a mask, others as a list of their ids. */
+typedef struct RlrecItemSet
+{
+	bool	   *member;			/* [items.n] */
+	List	   *others;			/* of char * */
+} RlrecItemSet;
+
+extern RlrecItemSet rlrec_item_set_create(const RlrecModel *model);
+
+/* Adds the ids of a text[], each parsed as the item column's type; NULL adds nothing. */
+extern void rlrec_item_set_add_array(RlrecItemSet *set, const RlrecAgent *agent, const RlrecModel *model, ArrayType *ids);
+
+/* What may be shown: the agent's candidates, where it has them, and those of the array, where given. Computed once a query. */
+typedef struct RlrecCandidates
+{
+	bool	   *member;			/* [items.n]; NULL when all items of the model may be shown */
+	List	   *others;			/* ids that the model does not know */
+} RlrecCandidates;
+
+extern void rlrec_candidates_read(RlrecCandidates *candidates, const RlrecAgent *agent, const RlrecModel *model, ArrayType *array);
+
+typedef struct RlrecRecommendation
+{
+	const char *item;			/* not terminated */
+	int			length;
+	float		score;			/* -infinity for an item that the model does not know */
+} RlrecRecommendation;
+
+/*
+ * The k best candidates that are not excluded; returns how many there are. Items that the model does not know come last, in order of their
+ * ids' bytes.
+ */
+extern int	rlrec_shortlist(const RlrecModel *model, const float *scores, const RlrecCandidates *candidates, const RlrecItemSet *excluded,
+							int k, RlrecRecommendation *best);
+
+#endif							/* RLREC_SHORTLIST_H */
