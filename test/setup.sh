@@ -37,11 +37,9 @@ now() { echo $(($(date +%s) - began)); }
 
 say() { printf '%4ds  %s\n' "$(now)" "$*"; }
 
-# die MESSAGE: the end, after what the script itself has to say
 die()
 {
 	say "$1" >&2
-	if command -v on_failure >/dev/null; then on_failure; fi
 	exit 1
 }
 
@@ -108,10 +106,13 @@ stop_servers()
 	done
 }
 
+# A script that fails before it sets concluded has the last word in its on_failure.
+concluded=
 finish()
 {
 	status=$?
 	trap - EXIT INT TERM HUP
+	if [ $status != 0 ] && [ -z "$concluded" ] && command -v on_failure >/dev/null; then on_failure; fi
 	if [ -n "$child" ]; then
 		kill "$child" 2>/dev/null || true
 		wait "$child" 2>/dev/null || true
@@ -232,7 +233,8 @@ installed()
 	done
 }
 
-# setup_build [COPT]: builds in the cache what has changed and installs it
+# setup_build [WARNINGS]: builds in the cache what has changed and installs it. PostgreSQL's headers, which -Wextra does not spare, count
+# as the system's.
 setup_build()
 {
 	key=$major-$(printf '%s %s %s' "$root" "$PG_CONFIG" "${1:-}" | cksum | cut -d ' ' -f 1)
@@ -249,7 +251,8 @@ setup_build()
 		if [ ! -e "${object%.o}.c" ]; then rm -f "$object" "${object%.o}.bc" "$build/rlrec.so"; fi
 	done
 	echo "$stamp" >"$build/.stamp"
-	step "build${1:+ with $1}" make -C "$build" -j "$(nproc)" COPT="${1:-}"
+	step "build${1:+ with $1}" make -s -C "$build" -j "$(nproc)" \
+		COPT="${1:+$1 -isystem $("$PG_CONFIG" --includedir-server)}"
 	if ! installed; then step 'install the extension' make -C "$build" install; fi
 	exec 9>&-
 	rm -f "$build.lock"
@@ -269,9 +272,14 @@ cluster_make()
 		timezone = 'UTC'
 		max_prepared_transactions = 10
 	END
-	# A container's /dev/shm may be too small for parallel query.
+	shared_memory_settings >>"$1/postgresql.conf"
+}
+
+# A container's /dev/shm may be too small for parallel query and models.
+shared_memory_settings()
+{
 	if [ "$(df -P -k /dev/shm 2>/dev/null | awk 'END {print $4 + 0}')" -lt 262144 ]; then
-		echo 'dynamic_shared_memory_type = mmap' >>"$1/postgresql.conf"
+		echo 'dynamic_shared_memory_type = mmap'
 	fi
 }
 

@@ -65,4 +65,9 @@ for my $page ('README.md', 'docs/README.md')
 	is("@dead", '', "$page has no dead link");
 }
 
+# The index of the documentation leaves no page out.
+my $index = slurp_file("$top/docs/README.md");
+my @unlisted = grep { index($index, "]($_)") < 0 } map { s|.*/||r } grep { !m|/README\.md$| } glob("'$top/docs/*.md'");
+is("@unlisted", '', 'docs/README.md lists every page');
+
 done_testing();
