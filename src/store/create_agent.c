@@ -193,6 +193,7 @@ delete_agent_rows(int64 id)
 						  1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.model WHERE agent = $1", 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.deployment WHERE agent = $1", 1, types, values, NULL);
+	rlrec_catalog_execute("DELETE FROM rlrec.training WHERE agent = $1", 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.agent WHERE id = $1", 1, types, values, NULL);
 }
 

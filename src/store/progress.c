@@ -65,6 +65,22 @@ rlrec_progress(const char *phase, int64 done, int64 total)
 	pgstat_progress_update_multi_param(PROGRESS_PHASE_SLOTS + 2, index, value);
 }
 
+/* The process that trains the agent of this anchor, 0 when none does. */
+int
+rlrec_progress_pid(Oid anchor)
+{
+	for (int i = 1; i <= pgstat_fetch_stat_numbackends(); i++)
+	{
+		LocalPgBackendStatus *local = rlrec_backend_status(i);
+		PgBackendStatus *status = local ? &local->backendStatus : NULL;
+
+		if (status && status->st_procpid != 0 && status->st_databaseid == MyDatabaseId &&
+			status->st_progress_command == RLREC_PROGRESS_COMMAND && status->st_progress_command_target == anchor)
+			return status->st_procpid;
+	}
+	return 0;
+}
+
 /* rows of (pid int, anchor oid, phase text, done bigint, total bigint, started timestamptz): those of this database whose agent the caller may use */
 PG_FUNCTION_INFO_V1(rlrec_training_progress);
 Datum
