@@ -460,7 +460,7 @@ collect_event(void *argument, const Event *event)
 	int64		n = collector->n;
 
 	if (n == collector->capacity)
-		set_capacity(collector, n + Max(n / 2, 65536));
+		set_capacity(collector, n + Max(n / 2, 1024));
 	collector->user[n] = rlrec_intern_add(collector->users, event->user, event->user_length);
 	collector->item[n] = rlrec_intern_add(collector->items, event->item, event->item_length);
 	collector->time[n] = event->time;
@@ -703,6 +703,7 @@ rlrec_ids_read(const RlrecAgent *agent, Oid relation, const char *column, RlrecI
 typedef struct PlanEntry
 {
 	uint32		hash;
+	Oid			type;			/* of the parameter */
 	char	   *query;
 	SPIPlanPtr	plan;
 } PlanEntry;
@@ -719,7 +720,7 @@ prepared_plan(const char *query, Oid type)
 	SPIPlanPtr	plan;
 
 	for (int i = 0; i < n_plans; i++)
-		if (plans[i].hash == hash && strcmp(plans[i].query, query) == 0)
+		if (plans[i].hash == hash && plans[i].type == type && strcmp(plans[i].query, query) == 0)
 			return plans[i].plan;
 	if (n_plans == MAX_PLANS)
 	{
@@ -736,6 +737,7 @@ prepared_plan(const char *query, Oid type)
 	entry = &plans[n_plans];
 	entry->query = MemoryContextStrdup(TopMemoryContext, query);
 	entry->hash = hash;
+	entry->type = type;
 	entry->plan = plan;
 	n_plans++;
 	return plan;
@@ -805,15 +807,37 @@ history_of_places(RlrecHistory *history, const Place *places, int n)
 	history->reward = reward;
 }
 
-/* The user's id as a value of the user column's base type. */
-static Datum
-user_datum(Oid type, const char *user)
+typedef struct IdColumn
 {
+	const RlrecAgent *agent;
+	const char *column;
+} IdColumn;
+
+/* To the error of an input function. */
+static void
+id_context(void *argument)
+{
+	const IdColumn *id = argument;
+
+	errhint("Column \"%s\" of %s has type %s; pass an id of that type.", id->column, rlrec_qualified_name(id->agent->events),
+			format_type_be(rlrec_column_type(id->agent->events, id->column)));
+}
+
+/* An id as a value of its column's base type. */
+static Datum
+id_datum(const RlrecAgent *agent, const char *column, const char *id)
+{
+	IdColumn	id_column = {agent, column};
+	ErrorContextCallback context = {error_context_stack, id_context, &id_column};
 	Oid			input;
 	Oid			parameter;
+	Datum		datum;
 
-	getTypeInputInfo(type, &input, &parameter);
-	return OidInputFunctionCall(input, (char *) user, parameter, -1);
+	getTypeInputInfo(rlrec_column_type(agent->events, column), &input, &parameter);
+	error_context_stack = &context;
+	datum = OidInputFunctionCall(input, (char *) id, parameter, -1);
+	error_context_stack = context.previous;
+	return datum;
 }
 
 void
@@ -839,7 +863,7 @@ rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecDiction
 	parameters->params[0].ptype = type;
 	parameters->params[0].pflags = PARAM_FLAG_CONST;
 	parameters->params[0].isnull = false;
-	parameters->params[0].value = user_datum(type, user);
+	parameters->params[0].value = id_datum(agent, agent->user_column, user);
 
 	SPI_connect();
 	options.params = parameters;
@@ -866,7 +890,7 @@ rlrec_canonical_id(const RlrecAgent *agent, const char *column, const char *id)
 	if (type == TEXTOID || type == VARCHAROID)
 		return pstrdup(id);
 	if (type == BPCHAROID)
-		type = TEXTOID;
+		return pnstrdup(id, bpchartruelen((char *) id, (int) strlen(id)));
 	getTypeOutputInfo(type, &output, &is_varlena);
-	return OidOutputFunctionCall(output, user_datum(type, id));
+	return OidOutputFunctionCall(output, id_datum(agent, column, id));
 }
