@@ -143,7 +143,8 @@ read_chunk(int64 id, char *data, size_t length)
 					 errmsg("chunk %lld of a model is damaged", (long long) id),
 					 errhint("Train the agent again, or deploy another version with rlrec_rollback().")));
 		memcpy(data, VARDATA_ANY(bytes), length);
-		pfree(bytes);
+		if ((Pointer) bytes != DatumGetPointer(values[CHUNK_DATA - 1]))
+			pfree(bytes);			/* a chunk that fits in its row is not a copy */
 	}
 	rlrec_catalog_end(&scan);
 	return HeapTupleIsValid(tuple);
