@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
@@ -24,6 +25,7 @@ typedef struct Moment
 	TransactionId xmin;
 	TransactionId xmax;
 	CommandId	command;
+	SubTransactionId subtransaction;	/* what one inserted is gone when it rolls back, under the same snapshot */
 	uint64		completed;
 } Moment;
 
@@ -48,6 +50,7 @@ this_moment(void)
 	moment.xmin = snapshot->xmin;
 	moment.xmax = snapshot->xmax;
 	moment.command = snapshot->curcid;
+	moment.subtransaction = GetCurrentSubTransactionId();
 	moment.completed = snapshot->snapXactCompletionCount;
 	return moment;
 }

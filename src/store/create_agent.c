@@ -217,10 +217,17 @@ create_anchor(const char *name)
 {
 	char	   *relation = psprintf(ANCHOR_PREFIX "%s", name);
 	char	   *anchor = quote_qualified_identifier("rlrec", relation);
+	char	   *comment;
 
+	if (OidIsValid(get_relname_relid(relation, get_namespace_oid("rlrec", false))))
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("agent name \"%s\" is reserved", name),
+				 errdetail("There is a relation %s already.", anchor),
+				 errhint("Choose another name.")));
 	rlrec_catalog_execute(psprintf("CREATE SEQUENCE %s", anchor), 0, NULL, NULL, NULL);
-	rlrec_catalog_execute(psprintf("COMMENT ON SEQUENCE %s IS 'agent %s: its owner owns the agent, USAGE allows to use it'",
-								   anchor, quote_identifier(name)), 0, NULL, NULL, NULL);
+	comment = psprintf("agent %s: its owner owns the agent, USAGE allows to use it", name);
+	rlrec_catalog_execute(psprintf("COMMENT ON SEQUENCE %s IS %s", anchor, quote_literal_cstr(comment)), 0, NULL, NULL, NULL);
 	rlrec_catalog_execute(psprintf("ALTER SEQUENCE %s OWNER TO %s", anchor, quote_identifier(GetUserNameFromId(GetUserId(), false))),
 						  0, NULL, NULL, NULL);
 	return get_relname_relid(relation, get_namespace_oid("rlrec", false));

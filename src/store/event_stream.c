@@ -385,6 +385,7 @@ receiver_init(EventReceiver *receiver, const RlrecAgent *agent, Oid time_type, R
 typedef struct PlanEntry
 {
 	uint32		hash;
+	Oid			type;			/* of the parameter */
 	char	   *query;
 	SPIPlanPtr	plan;
 } PlanEntry;
@@ -401,7 +402,7 @@ prepared_plan(const char *query, Oid type)
 	SPIPlanPtr	plan;
 
 	for (int i = 0; i < n_plans; i++)
-		if (plans[i].hash == hash && strcmp(plans[i].query, query) == 0)
+		if (plans[i].hash == hash && plans[i].type == type && strcmp(plans[i].query, query) == 0)
 			return plans[i].plan;
 	if (n_plans == MAX_PLANS)
 	{
@@ -418,19 +419,42 @@ prepared_plan(const char *query, Oid type)
 	entry = &plans[n_plans];
 	entry->query = MemoryContextStrdup(TopMemoryContext, query);
 	entry->hash = hash;
+	entry->type = type;
 	entry->plan = plan;
 	n_plans++;
 	return plan;
 }
 
-Datum
-rlrec_id_datum(Oid type, const char *id)
+typedef struct IdColumn
 {
+	const RlrecAgent *agent;
+	const char *column;
+} IdColumn;
+
+/* To the error of an input function. */
+static void
+id_context(void *argument)
+{
+	const IdColumn *id = argument;
+
+	errhint("Column \"%s\" of %s has type %s; pass an id of that type.", id->column, rlrec_qualified_name(id->agent->events),
+			format_type_be(rlrec_column_type(id->agent->events, id->column)));
+}
+
+Datum
+rlrec_id_datum(const RlrecAgent *agent, const char *column, const char *id)
+{
+	IdColumn	id_column = {agent, column};
+	ErrorContextCallback context = {error_context_stack, id_context, &id_column};
 	Oid			input;
 	Oid			parameter;
+	Datum		datum;
 
-	getTypeInputInfo(type, &input, &parameter);
-	return OidInputFunctionCall(input, (char *) id, parameter, -1);
+	getTypeInputInfo(rlrec_column_type(agent->events, column), &input, &parameter);
+	error_context_stack = &context;
+	datum = OidInputFunctionCall(input, (char *) id, parameter, -1);
+	error_context_stack = context.previous;
+	return datum;
 }
 
 void
@@ -454,7 +478,7 @@ rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink si
 		options.params->params[0].ptype = type;
 		options.params->params[0].pflags = PARAM_FLAG_CONST;
 		options.params->params[0].isnull = false;
-		options.params->params[0].value = rlrec_id_datum(type, user);
+		options.params->params[0].value = rlrec_id_datum(agent, agent->user_column, user);
 		result = SPI_execute_plan_extended(prepared_plan(query, type), &options);
 	}
 	else

@@ -42,8 +42,8 @@ typedef void (*RlrecEventSink) (void *argument, const RlrecEvent *event);
  */
 extern void rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument);
 
-/* An id's text as a value of a type, or the error of its input function. */
-extern Datum rlrec_id_datum(Oid type, const char *id);
+/* An id's text as a value of the base type of its column, or the error of its input function with a hint. */
+extern Datum rlrec_id_datum(const RlrecAgent *agent, const char *column, const char *id);
 
 /* Where an event stands in a user's history. */
 typedef struct RlrecPlace

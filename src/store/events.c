@@ -77,7 +77,7 @@ collect_event(void *argument, const RlrecEvent *event)
 	int64		n = collector->n;
 
 	if (n == collector->capacity)
-		set_capacity(collector, n + Max(n / 2, 65536));
+		set_capacity(collector, n + Max(n / 2, 1024));
 	collector->user[n] = rlrec_intern_add(collector->users, event->user, event->user_length);
 	collector->item[n] = rlrec_intern_add(collector->items, event->item, event->item_length);
 	collector->time[n] = event->time;

@@ -6,6 +6,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -105,7 +106,7 @@ rlrec_canonical_id(const RlrecAgent *agent, const char *column, const char *id)
 	if (type == TEXTOID || type == VARCHAROID)
 		return pstrdup(id);
 	if (type == BPCHAROID)
-		type = TEXTOID;
+		return pnstrdup(id, bpchartruelen((char *) id, (int) strlen(id)));
 	getTypeOutputInfo(type, &output, &is_varlena);
-	return OidOutputFunctionCall(output, rlrec_id_datum(type, id));
+	return OidOutputFunctionCall(output, rlrec_id_datum(agent, column, id));
 }
