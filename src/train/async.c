@@ -294,7 +294,6 @@ rlrec_training_main(Datum argument pg_attribute_unused())
 		run_training(training, context);
 		MemoryContextSwitchTo(context);
 		MemoryContextReset(context);
-	} while (execute_alone("SELECT id FROM rlrec.training WHERE state = 'waiting' AND requested_at < pg_catalog.now() - INTERVAL '1 second'"
-						   " ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED", 0, NULL, NULL, &training));
+	} while (execute_alone("SELECT id FROM rlrec.training WHERE state = 'waiting' ORDER BY id LIMIT 1", 0, NULL, NULL, &training));
 	proc_exit(0);
 }
