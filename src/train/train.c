@@ -204,18 +204,13 @@ rlrec_train(PG_FUNCTION_ARGS)
 	double		seconds;
 	bool		deploy;
 
-	PreventCommandDuringRecovery("rlrec_train()");
-	PreventCommandIfReadOnly("rlrec_train()");
 	InitMaterializedSRF(fcinfo, 0);
 	context = AllocSetContextCreate(CurrentMemoryContext, "rlrec training", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	agent = rlrec_agent_get(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
-	rlrec_agent_lock(agent);
-	rlrec_progress_start(agent->anchor);
 
 	/* What was committed while this waited for the lock counts. */
-	PushActiveSnapshot(GetTransactionSnapshot());
-	agent = rlrec_agent_get(agent->name, RLREC_AGENT_OWN);
+	agent = rlrec_agent_get_locked(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_LOCK, "rlrec_train()");
+	rlrec_progress_start(agent->anchor);
 	model = fit_as_owner(agent, when, &metrics, &deploy);
 	seconds = (GetCurrentTimestamp() - started) / 1e6;
 	SPI_connect();
