@@ -28,21 +28,17 @@ enum
 	PROGRESS_DONE, PROGRESS_TOTAL, PROGRESS_STARTED, PROGRESS_PHASE, PROGRESS_PHASE_SLOTS = 6
 };
 
-static bool reporting = false;
-
 void
 rlrec_progress_start(Oid anchor)
 {
 	pgstat_progress_start_command(RLREC_PROGRESS_COMMAND, anchor);
 	pgstat_progress_update_param(PROGRESS_STARTED, GetCurrentTimestamp());
-	reporting = true;
 }
 
 void
 rlrec_progress_end(void)
 {
 	pgstat_progress_end_command();
-	reporting = false;
 }
 
 void
@@ -52,7 +48,7 @@ rlrec_progress(const char *phase, int64 done, int64 total)
 	int64		value[PROGRESS_PHASE_SLOTS + 2];
 
 	CHECK_FOR_INTERRUPTS();
-	if (!reporting)
+	if (MyBEEntry == NULL || MyBEEntry->st_progress_command != RLREC_PROGRESS_COMMAND)
 		return;
 	memset(value, 0, sizeof(value));
 	for (int i = 0; i < PROGRESS_PHASE_SLOTS; i++)

@@ -186,13 +186,9 @@ rlrec_train_agent(const char *name, RlrecDeploy when, RlrecTraining *training)
 	RlrecModel *model;
 	int64		id;
 
-	agent = rlrec_agent_get(name, RLREC_AGENT_OWN);
-	rlrec_agent_lock(agent);
-	rlrec_progress_start(agent->anchor);
-
 	/* What was committed while this waited for the lock counts. */
-	PushActiveSnapshot(GetTransactionSnapshot());
-	agent = rlrec_agent_get(agent->name, RLREC_AGENT_OWN);
+	agent = rlrec_agent_get_locked(name, RLREC_AGENT_LOCK, "rlrec_train()");
+	rlrec_progress_start(agent->anchor);
 	model = fit_as_owner(agent, when, &training->metrics, &training->deployed);
 	SPI_connect();
 	id = rlrec_model_store(agent, model, training->metrics, (GetCurrentTimestamp() - started) / 1e6, &training->version);
@@ -217,8 +213,6 @@ rlrec_train(PG_FUNCTION_ARGS)
 	Datum		values[4];
 	bool		nulls[4] = {false};
 
-	PreventCommandDuringRecovery("rlrec_train()");
-	PreventCommandIfReadOnly("rlrec_train()");
 	InitMaterializedSRF(fcinfo, 0);
 	context = AllocSetContextCreate(CurrentMemoryContext, "rlrec training", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
