@@ -8,7 +8,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('async');
 $node->init;
-$node->append_conf('postgresql.conf', "max_worker_processes = 4\nmaintenance_work_mem = '256MB'");
+$node->append_conf('postgresql.conf', "max_worker_processes = 4\nmaintenance_work_mem = '256MB'\nrestart_after_crash = on");
 $node->start;
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
