@@ -144,7 +144,8 @@ read_chunk(int64 id, char *data, size_t length)
 					 errmsg("chunk %lld of a model is damaged", (long long) id),
 					 errhint("Train the agent again, or deploy another version with rlrec_rollback().")));
 		memcpy(data, VARDATA_ANY(bytes), length);
-		pfree(bytes);
+		if ((Pointer) bytes != DatumGetPointer(values[CHUNK_DATA - 1]))
+			pfree(bytes);		/* a small chunk lies in the tuple itself */
 	}
 	rlrec_catalog_end(&scan);
 	return HeapTupleIsValid(tuple);
