@@ -48,7 +48,8 @@ SELECT a.name AS agent, m.version, m.learner, m.id OPERATOR(pg_catalog.=) a.depl
 FROM rlrec.model m
 JOIN rlrec.agent a ON a.id OPERATOR(pg_catalog.=) m.agent
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.anchor
-WHERE pg_catalog.has_sequence_privilege(a.anchor, 'USAGE');
+WHERE CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' AND c.relnamespace OPERATOR(pg_catalog.=) 'rlrec'::pg_catalog.regnamespace
+	THEN pg_catalog.has_sequence_privilege(a.anchor, 'USAGE') END;
 COMMENT ON VIEW rlrec.models IS 'the stored versions of the agents that you may use';
 GRANT SELECT ON rlrec.models TO PUBLIC;
 
@@ -73,7 +74,6 @@ SELECT a.name AS agent, p.pid, p.phase, p.done, p.total,
 		THEN pg_catalog.round(100.0 OPERATOR(pg_catalog.*) p.done OPERATOR(pg_catalog./) p.total, 1) END AS percent,
 	p.started, pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) p.started) AS elapsed
 FROM rlrec.progress() p
-JOIN rlrec.agent a ON a.anchor::oid OPERATOR(pg_catalog.=) p.anchor
-WHERE pg_catalog.has_sequence_privilege(a.anchor, 'USAGE');
+JOIN rlrec.agent a ON a.anchor::oid OPERATOR(pg_catalog.=) p.anchor;
 COMMENT ON VIEW rlrec.training_progress IS 'what the trainings that run now are doing';
 GRANT SELECT ON rlrec.training_progress TO PUBLIC;

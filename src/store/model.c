@@ -145,7 +145,7 @@ read_chunk(int64 id, char *data, size_t length)
 					 errhint("Train the agent again, or deploy another version with rlrec_rollback().")));
 		memcpy(data, VARDATA_ANY(bytes), length);
 		if ((Pointer) bytes != DatumGetPointer(values[CHUNK_DATA - 1]))
-			pfree(bytes);			/* a chunk that fits in its row is not a copy */
+			pfree(bytes);		/* a small chunk lies in the tuple itself */
 	}
 	rlrec_catalog_end(&scan);
 	return HeapTupleIsValid(tuple);

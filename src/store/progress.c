@@ -92,10 +92,11 @@ rlrec_training_progress(PG_FUNCTION_ARGS)
 		char		phase[PROGRESS_PHASE_SLOTS * sizeof(int64) + 1] = {0};
 		Datum		values[6];
 		bool		nulls[6] = {false};
+		bool		missing = false;
 
 		if (status == NULL || status->st_procpid == 0 || status->st_progress_command != RLREC_PROGRESS_COMMAND ||
 			status->st_databaseid != MyDatabaseId ||
-			pg_class_aclcheck(status->st_progress_command_target, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+			pg_class_aclcheck_ext(status->st_progress_command_target, GetUserId(), ACL_USAGE, &missing) != ACLCHECK_OK || missing)
 			continue;
 		memcpy(phase, &status->st_progress_param[PROGRESS_PHASE], sizeof(phase) - 1);
 		values[0] = Int32GetDatum(status->st_procpid);

@@ -15,7 +15,7 @@ $new->start;
 my $files = PostgreSQL::Test::Utils::tempdir();
 
 # The OIDs of the new cluster differ from those of the old.
-$new->safe_psql('postgres', 'CREATE TABLE t' . join('; CREATE TABLE t', 1 .. 5));
+$new->safe_psql('postgres', join('; ', map { "CREATE TABLE t$_ ()" } 1 .. 5));
 
 $old->safe_psql('postgres', q{
 	CREATE ROLE owner LOGIN;
