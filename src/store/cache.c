@@ -415,7 +415,8 @@ rlrec_cache_model(const RlrecAgent *agent)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("agent \"%s\" has no trained model yet", agent->name),
-				 errhint("Run SELECT * FROM rlrec_train(%s).", quote_literal_cstr(agent->name))));
+				 errhint("Run SELECT * FROM rlrec_train(%s), or deploy a version that rlrec.models lists.",
+						 quote_literal_cstr(agent->name))));
 	key.database = MyDatabaseId;
 	key.installation = rlrec_catalog_relation("model");
 	key.id = agent->deployed;
