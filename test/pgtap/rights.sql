@@ -141,8 +141,9 @@ BEGIN
 	RETURN scores;
 END
 $$;
-SELECT is(scores_of('{r_owner,r_analyst,r_owner}'),
-	ARRAY[(scores_of('{r_owner}'))[1], (scores_of('{r_analyst}'))[1], (scores_of('{r_owner}'))[1]], 'scores are not kept from one role to another');
+SELECT is('(' || array_to_string(scores_of('{r_owner,r_analyst,r_owner}'), ') (') || ')',
+	concat_ws(' ', as_role('r_owner', query), as_role('r_analyst', query), as_role('r_owner', query)), 'scores are not kept from one role to another')
+	FROM (VALUES ('SELECT rlrec_score(''shop'', 1, 3)')) v (query);
 SELECT throws_ok('SELECT scores_of(''{r_owner,r_stranger}'')', '42501', 'permission denied for agent "shop"', 'nor is the right to them');
 
 -- Training sees what the owner sees, whoever asks for it.
