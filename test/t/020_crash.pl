@@ -27,11 +27,12 @@ sql(q{
 
 sub learn_by
 {
-	my ($learner, $options) = @_;
-	$options //= '{"iterations": null}';
+	my ($learner, $option, $value) = @_;
+	my %options = (iterations => 'null', l2 => 'null', $option ? ($option => $value) : ());
+	my $options = '{' . join(', ', map { qq("$_": $options{$_}) } keys %options) . '}';
 	sql("SELECT rlrec_alter_agent('shop', learner => '$learner', options => '$options')");
 }
-learn_by('als', '{"iterations": 100}');
+learn_by('als', iterations => 100);
 
 # What is served and what is stored.
 my $state = q{SELECT (SELECT md5(string_agg(format('%s %s %s', u, r.rank, r), ' ' ORDER BY u, r.rank))
@@ -44,8 +45,10 @@ like($before, qr/^[0-9a-f]{32}\|1 true\|[1-9][0-9]*\|1\|0$/, 'one version serves
 # A training in a session of its own.
 sub start_training
 {
+	my ($statement) = @_;
+	$statement //= q{SELECT FROM rlrec_train('shop')};
 	my %training = (out => '', err => '');
-	$training{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "SELECT FROM rlrec_train('shop')" ],
+	$training{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $statement ],
 		'<', '/dev/null', '>', \$training{out}, '2>', \$training{err});
 	return \%training;
 }
@@ -85,6 +88,16 @@ for my $ms (20, 100, 1000)
 }
 outlives('statement_timeout');
 
+# An agent that only its own transaction sees is nobody else's to watch.
+$training = start_training(q{BEGIN; SELECT rlrec_create_agent('unborn', events => 'events', learner => 'als', options => '{"iterations": 100}');
+	SELECT FROM rlrec_train('unborn')});
+$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_locks WHERE mode = 'ShareUpdateExclusiveLock' AND relation IS NOT NULL});
+my @looks = map { join('', ($node->psql('postgres', 'SELECT count(*) FROM rlrec.training_progress'))[1, 2]) } 1 .. 10;
+is("@looks", '0 0 0 0 0 0 0 0 0 0', 'rlrec.training_progress passes over an agent that is not committed');
+sql(q{SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE mode = 'ShareUpdateExclusiveLock'});
+$training->{run}->finish;
+outlives('pg_terminate_backend()');
+
 # kill -9: while it fits, and when all chunks are written and the row of the version waits for a lock
 for my $moment ('alternating', 'storing')
 {
@@ -92,7 +105,7 @@ for my $moment ('alternating', 'storing')
 	my $stored = sql(q{SELECT pg_total_relation_size('rlrec.chunk')});
 	if ($moment eq 'storing')
 	{
-		learn_by('ease');
+		learn_by('ease', l2 => 77);
 		$blocker = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c',
 				'BEGIN; LOCK TABLE rlrec.model IN SHARE MODE; SELECT pg_sleep(60)' ], '<', '/dev/null', '>', \my $out, '2>', \my $err);
 		$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_locks WHERE relation = 'rlrec.model'::regclass
@@ -115,7 +128,7 @@ for my $moment ('alternating', 'storing')
 }
 
 # An immediate shutdown in the middle of one.
-learn_by('als', '{"iterations": 100}');
+learn_by('als', iterations => 100);
 $training = start_training();
 pid_in_phase('alternating');
 $node->stop('immediate');
