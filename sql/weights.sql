@@ -153,3 +153,13 @@ CREATE FUNCTION rlrec_weights_difference(a rlrec_weights, b rlrec_weights) RETUR
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION rlrec_weights_difference(rlrec_weights, rlrec_weights) IS
 	'a - b, tensor by tensor, in the order of a: f32 where both are f32, else f64; a name in one of them only is an error (undefined_object), as are different shapes (datatype_mismatch)';
+
+CREATE FUNCTION rlrec_weights_to_safetensors(weights rlrec_weights) RETURNS bytea
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rlrec_weights_to_safetensors(rlrec_weights) IS
+	'the bytes of a .safetensors file with these tensors, as F32, F64, I8 or I32, in order';
+
+CREATE FUNCTION rlrec_weights_from_safetensors(file bytea) RETURNS rlrec_weights
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rlrec_weights_from_safetensors(bytea) IS
+	'the tensors of a .safetensors file (F32, F64, I8, I32; F16 and BF16 become f32), in the order of their data; malformed data, another dtype, more than 4 dimensions or a name of more than 63 bytes are errors';
