@@ -67,12 +67,23 @@ typedef struct LocalImage
 	dsm_segment *segment;		/* NULL for a private copy */
 	MemoryContext context;		/* of the model, and of a private copy */
 	const RlrecModel *model;
-	int			pins;			/* calls that are using it */
 	uint64		used;			/* the larger, the more recent */
 } LocalImage;
 
 static LocalImage local_images[LOCAL_IMAGES];
 static uint64 uses = 0;
+
+/* The calls that are using an image, innermost last: a candidates view may itself recommend. */
+typedef struct Pin
+{
+	LocalImage *image;
+	int			level;			/* of the (sub)transaction, whose abort ends the call */
+} Pin;
+
+#define MAX_PINS 64
+
+static Pin	pins[MAX_PINS];
+static int	n_pins = 0;
 static SharedCache *shared = NULL;
 static int	shared_cache_mb = 1024;
 static shmem_request_hook_type previous_shmem_request_hook = NULL;
@@ -117,8 +128,15 @@ startup_shmem(void)
 static void
 end_transaction(XactEvent event pg_attribute_unused(), void *argument pg_attribute_unused())
 {
-	for (int i = 0; i < LOCAL_IMAGES; i++)
-		local_images[i].pins = 0;
+	n_pins = 0;
+}
+
+static void
+end_subtransaction(SubXactEvent event, SubTransactionId id pg_attribute_unused(), SubTransactionId parent pg_attribute_unused(),
+				   void *argument pg_attribute_unused())
+{
+	while (event == SUBXACT_EVENT_ABORT_SUB && n_pins > 0 && pins[n_pins - 1].level >= GetCurrentTransactionNestLevel())
+		n_pins--;
 }
 
 void
@@ -129,6 +147,7 @@ rlrec_cache_init(void)
 							&shared_cache_mb, 1024, 0, INT_MAX / 1024, PGC_SIGHUP, GUC_UNIT_MB, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("rlrec");
 	RegisterXactCallback(end_transaction, NULL);
+	RegisterSubXactCallback(end_subtransaction, NULL);
 	if (process_shared_preload_libraries_in_progress)
 	{
 		previous_shmem_request_hook = shmem_request_hook;
@@ -298,6 +317,25 @@ forget_local(LocalImage *image)
 	memset(image, 0, sizeof(*image));
 }
 
+static pg_attribute_noreturn() void
+too_deep(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("too many recommendations are nested in each other"),
+			 errdetail("%d calls that use a model have not ended.", n_pins),
+			 errhint("Look for candidates views, or policies on events, that recommend themselves.")));
+}
+
+static bool
+is_pinned(const LocalImage *image)
+{
+	for (int i = 0; i < n_pins; i++)
+		if (pins[i].image == image)
+			return true;
+	return false;
+}
+
 /* A free place; images in use stay. */
 static LocalImage *
 free_place(void)
@@ -308,14 +346,11 @@ free_place(void)
 	{
 		if (local_images[i].key.id == 0)
 			return &local_images[i];
-		if (local_images[i].pins == 0 && (oldest == NULL || local_images[i].used < oldest->used))
+		if (!is_pinned(&local_images[i]) && (oldest == NULL || local_images[i].used < oldest->used))
 			oldest = &local_images[i];
 	}
 	if (oldest == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("%d models are in use by calls that have not ended", LOCAL_IMAGES),
-				 errhint("Commit, and nest fewer recommendations in each other.")));
+		too_deep();
 	forget_local(oldest);
 	return oldest;
 }
@@ -428,7 +463,10 @@ rlrec_cache_model(const RlrecAgent *agent)
 		place = free_place();
 		load(agent, &key, place);
 	}
-	place->pins++;
+	if (n_pins == MAX_PINS)
+		too_deep();
+	pins[n_pins].image = place;
+	pins[n_pins++].level = GetCurrentTransactionNestLevel();
 	place->used = ++uses;
 	return place->model;
 }
@@ -436,7 +474,7 @@ rlrec_cache_model(const RlrecAgent *agent)
 void
 rlrec_cache_release(const RlrecModel *model)
 {
-	for (int i = 0; i < LOCAL_IMAGES; i++)
-		if (local_images[i].key.id != 0 && local_images[i].model == model && local_images[i].pins > 0)
-			local_images[i].pins--;
+	if (n_pins == 0 || pins[n_pins - 1].image->model != model)
+		elog(ERROR, "a model is released that was not the last to be taken");
+	n_pins--;
 }

@@ -90,6 +90,18 @@ is(sql("$small; $small"), $private_small, 'when shared models make room for othe
 my ($answer, $mb) = ask($small);
 is("$answer\n$answer", $private_small, 'and in the next session');
 
+# Errors that a program catches let the models go: there are more here than a session keeps.
+is(sql(q{DO $$
+	BEGIN
+		FOR i IN 1 .. 10 LOOP
+			BEGIN
+				PERFORM FROM rlrec_recommend(1, 3, 'small' || i, exclude => '{not a number}');
+			EXCEPTION WHEN invalid_text_representation THEN
+				NULL;
+			END;
+		END LOOP;
+	END $$; } . $small) . "\n" . sql($small), $private_small, 'after errors in one transaction: the same rows');
+
 # A shared memory that is full gives an error at its creation; here because no file may be so large.
 configure('1GB');
 $node->stop;
