@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
@@ -19,9 +20,10 @@
 #include "store/cache.h"
 #include "store/events.h"
 
-/* What identifies a state of the database as a query sees it. */
+/* What identifies a state of the database as a query sees it, and who looks: his rights and policies count. */
 typedef struct Moment
 {
+	Oid			user;
 	TransactionId xmin;
 	TransactionId xmax;
 	CommandId	command;
@@ -47,6 +49,7 @@ this_moment(void)
 	Moment		moment;
 
 	memset(&moment, 0, sizeof(moment));
+	moment.user = GetUserId();
 	moment.xmin = snapshot->xmin;
 	moment.xmax = snapshot->xmax;
 	moment.command = snapshot->curcid;

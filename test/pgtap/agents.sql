@@ -43,8 +43,9 @@ BEGIN
 	DROP FUNCTION id_of(int);
 END
 $$;
-SELECT is(concat_ws('|', typed, by_text, score, everybody), concat_ws('|', third, third, third, third), 'users of type ' || type),
-	is(alike, split_part(wanted, ';', 2), 'items of type ' || type)
+SELECT unnest(ARRAY[
+	is(concat_ws('|', typed, by_text, score, everybody), concat_ws('|', third, third, third, third), 'users of type ' || type),
+	is(alike, split_part(wanted, ';', 2), 'items of type ' || type)])
 FROM id_type, LATERAL try_ids(type, id) t, LATERAL split_part(wanted, ';', 1) third
 WHERE id IS NOT NULL;
 
