@@ -410,7 +410,7 @@ rlrec_hybrid_parts(const RlrecModel *model, const float **weights)
 	return parts;
 }
 
-/* Parts that the history tells nothing take no part. */
+/* Parts that the history tells nothing take no part; where popularity alone would speak, the caller recommends what is popular. */
 static bool
 hybrid_score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 {
@@ -430,7 +430,7 @@ hybrid_score(const RlrecModel *model, const RlrecHistory *history, float *scores
 
 		if (!part.learner->score(&part, history, own))
 			continue;
-		any = true;
+		any |= weight != 0 && part.learner != &rlrec_popularity;
 		spread(n_items, seen, own);
 		for (int32 i = 0; i < n_items; i++)
 			scores[i] += weight * own[i];
