@@ -1,3 +1,4 @@
 CREATE EXTENSION rlrec;
 SELECT rlrec_create_agent(:'agent', events => :'events');
-SELECT version, metrics, round(seconds::numeric, 1) AS seconds, deployed FROM rlrec_train(:'agent');
+SELECT version, metrics->>'chosen' AS chosen, round(seconds::numeric, 1) AS seconds, deployed
+FROM rlrec_train(:'agent');

@@ -129,7 +129,7 @@ fit(const RlrecFit *data, const char *prefix, RlrecTensors *tensors)
 	int64		round = (int64) n_users + n_items;
 	float	   *parameters = rlrec_tensors_add(tensors, psprintf("%sparameters", prefix), RLREC_F32, 1, 3, 0);
 	float	   *items = rlrec_tensors_add(tensors, psprintf("%sitem_factors", prefix), RLREC_F32, 2, n_items, f);
-	float	   *users = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(mul_size(n_users, f), sizeof(float)) + 1);
+	float	   *users = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(mul_size(n_users, f), sizeof(float)));
 	RlrecIncidence had = rlrec_incidence_build(data->events, true);
 	pg_prng_state random;
 	Als			als;

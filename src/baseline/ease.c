@@ -64,7 +64,7 @@ count_common(const RlrecIncidence *had, float *g)
 static void
 divide_by_diagonal(int32 n, float *p)
 {
-	float	   *scale = palloc_extended((Size) n * sizeof(float) + 1, MCXT_ALLOC_HUGE);
+	float	   *scale = palloc_extended((Size) n * sizeof(float), MCXT_ALLOC_HUGE);
 
 	for (int32 i = 0; i < n; i++)
 	{

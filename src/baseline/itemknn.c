@@ -75,14 +75,14 @@ find_neighbours(const RlrecIncidence *had, int neighbours, double shrinkage)
 {
 	int32		n = had->items->n_rows;
 	RlrecSparse *found = rlrec_sparse_create(n, n, 0, true);
-	int64		room = 1;
-	int32	   *common = MemoryContextAllocExtended(CurrentMemoryContext, (Size) n * sizeof(int32) + 1,
+	int64		room = 0;
+	int32	   *common = MemoryContextAllocExtended(CurrentMemoryContext, (Size) n * sizeof(int32),
 													MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	int32	   *touched = MemoryContextAllocHuge(CurrentMemoryContext, ((Size) n + 1) * sizeof(int32));
-	double	   *root = MemoryContextAllocHuge(CurrentMemoryContext, (Size) n * sizeof(double) + 1);
+	int32	   *touched = MemoryContextAllocHuge(CurrentMemoryContext, (Size) n * sizeof(int32));
+	double	   *root = MemoryContextAllocHuge(CurrentMemoryContext, (Size) n * sizeof(double));
 	RlrecTop	top = {Min(neighbours, n), 0, NULL};
 
-	top.entry = MemoryContextAllocHuge(CurrentMemoryContext, (Size) top.k * sizeof(RlrecTopEntry) + 1);
+	top.entry = MemoryContextAllocHuge(CurrentMemoryContext, (Size) top.k * sizeof(RlrecTopEntry));
 	for (int32 i = 0; i < n; i++)
 		root[i] = sqrt((double) (had->items->start[i + 1] - had->items->start[i]));
 	found->start[0] = 0;

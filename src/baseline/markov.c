@@ -38,8 +38,8 @@ successors(const RlrecEvents *events)
 
 	for (int32 u = 0; u < events->users.n; u++)
 		room += events->end[u] - events->start[u];
-	from = MemoryContextAllocHuge(CurrentMemoryContext, Max(room, 1) * sizeof(int32));
-	to = MemoryContextAllocHuge(CurrentMemoryContext, Max(room, 1) * sizeof(int32));
+	from = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
+	to = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int32));
 	for (int32 u = 0; u < events->users.n; u++)
 	{
 		int32		last = -1;
@@ -72,7 +72,7 @@ count(RlrecSparse *a)
 	int64		begin = 0;		/* of the row as it was */
 	int64		n = 0;
 
-	a->value = MemoryContextAllocHuge(CurrentMemoryContext, Max(a->start[a->n_rows], 1) * sizeof(float));
+	a->value = MemoryContextAllocHuge(CurrentMemoryContext, a->start[a->n_rows] * sizeof(float));
 	for (int32 r = 0; r < a->n_rows; r++)
 	{
 		int64		end = a->start[r + 1];

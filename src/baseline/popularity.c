@@ -47,8 +47,8 @@ fit(const RlrecFit *data, const char *prefix, RlrecTensors *tensors)
 	float	   *score = rlrec_tensors_add(tensors, psprintf("%sscore", prefix), RLREC_F32, 1, n, 0);
 	double		half_life = rlrec_option_real(data->options, options, "half_life") * USECS_PER_SEC;
 	int64		now = newest(events);
-	double	   *sum = MemoryContextAllocExtended(CurrentMemoryContext, n * sizeof(double) + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	int32	   *user = MemoryContextAllocExtended(CurrentMemoryContext, n * sizeof(int32) + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	double	   *sum = MemoryContextAllocExtended(CurrentMemoryContext, n * sizeof(double), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	int32	   *user = MemoryContextAllocExtended(CurrentMemoryContext, n * sizeof(int32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
 	/* newest first, and user[i], one more than the user whose event of item i was the last seen, says which to pass over */
 	for (int32 u = 0; u < events->users.n; u++)

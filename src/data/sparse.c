@@ -14,7 +14,7 @@
 static void *
 allocate(int64 n, Size size)
 {
-	return MemoryContextAllocHuge(CurrentMemoryContext, mul_size(Max(n, 1), size));
+	return MemoryContextAllocHuge(CurrentMemoryContext, mul_size(n, size));
 }
 
 RlrecSparse *
@@ -152,7 +152,7 @@ static RlrecSparse *
 items_of_users(const RlrecEvents *events, bool rewards)
 {
 	int32		n_users = events->users.n;
-	int32	   *seen = MemoryContextAllocExtended(CurrentMemoryContext, mul_size(Max(events->items.n, 1), sizeof(int32)),
+	int32	   *seen = MemoryContextAllocExtended(CurrentMemoryContext, mul_size(events->items.n, sizeof(int32)),
 												  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	int64		n_events = 0;
 	RlrecSparse *a;

@@ -65,8 +65,8 @@ rlrec_model_add_popularity(const RlrecModel *model, float *scores)
 int32
 rlrec_history_distinct(const RlrecModel *model, const RlrecHistory *history, int32 **item, float **reward)
 {
-	int32	   *seen = palloc_extended((model->items.n + (Size) 1) * sizeof(int32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	Size		room = history->n + (Size) 1;
+	int32	   *seen = palloc_extended((Size) model->items.n * sizeof(int32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	Size		room = history->n;
 	int32		n;
 
 	*item = palloc_extended(room * sizeof(int32), MCXT_ALLOC_HUGE);
