@@ -47,9 +47,7 @@ SELECT a.name AS agent, m.version, m.learner, m.id OPERATOR(pg_catalog.=) a.depl
 	m.seconds, m.created_at, m.metrics, m.options
 FROM rlrec.model m
 JOIN rlrec.agent a ON a.id OPERATOR(pg_catalog.=) m.agent
-JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.anchor
-WHERE CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' AND c.relnamespace OPERATOR(pg_catalog.=) 'rlrec'::pg_catalog.regnamespace
-	THEN pg_catalog.has_sequence_privilege(a.anchor, 'USAGE') END;
+JOIN rlrec.agents mine ON mine.name OPERATOR(pg_catalog.=) a.name;
 COMMENT ON VIEW rlrec.models IS 'the stored versions of the agents that you may use';
 GRANT SELECT ON rlrec.models TO PUBLIC;
 
@@ -57,8 +55,7 @@ CREATE VIEW rlrec.trainings WITH (security_barrier) AS
 SELECT t.id, a.name AS agent, t.state, t.attempts, t.pid, t.version, t.error, t.requested_at, t.started_at, t.finished_at
 FROM rlrec.training t
 JOIN rlrec.agent a ON a.id OPERATOR(pg_catalog.=) t.agent
-JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.anchor
-WHERE pg_catalog.has_sequence_privilege(a.anchor, 'USAGE');
+JOIN rlrec.agents mine ON mine.name OPERATOR(pg_catalog.=) a.name;
 COMMENT ON VIEW rlrec.trainings IS 'the trainings in the background of the agents that you may use';
 GRANT SELECT ON rlrec.trainings TO PUBLIC;
 

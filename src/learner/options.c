@@ -178,6 +178,17 @@ is_valid(const RlrecOption *option, const JsonbValue *value)
 	return number >= option->minimum && number <= option->maximum;
 }
 
+/* The first option of that name among specs[n_specs], NULL when there is none. */
+static const RlrecOption *
+find_option(int n_specs, const RlrecOption *const *specs, const char *name)
+{
+	for (int s = 0; s < n_specs; s++)
+		for (const RlrecOption *each = specs[s]; each && each->name; each++)
+			if (strcmp(each->name, name) == 0)
+				return each;
+	return NULL;
+}
+
 void
 rlrec_options_check_object(const char *what, const Jsonb *options, int n_specs, const RlrecOption *const *specs)
 {
@@ -192,7 +203,7 @@ rlrec_options_check_object(const char *what, const Jsonb *options, int n_specs, 
 	initStringInfo(&valid);
 	for (int s = 0; s < n_specs; s++)
 		for (const RlrecOption *each = specs[s]; each && each->name; each++)
-			if (strstr(valid.data, each->name) == NULL)
+			if (find_option(s, specs, each->name) == NULL)
 				appendStringInfo(&valid, "%s%s", valid.len ? ", " : "", each->name);
 	if (!JB_ROOT_IS_OBJECT(options))
 		ereport(ERROR,
@@ -207,11 +218,7 @@ rlrec_options_check_object(const char *what, const Jsonb *options, int n_specs, 
 		{
 			char	   *name = pnstrdup(value.val.string.val, value.val.string.len);
 
-			option = NULL;
-			for (int s = 0; s < n_specs && option == NULL; s++)
-				for (const RlrecOption *each = specs[s]; each && each->name && option == NULL; each++)
-					if (strcmp(each->name, name) == 0)
-						option = each;
+			option = find_option(n_specs, specs, name);
 			if (option == NULL)
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
