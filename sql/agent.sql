@@ -60,6 +60,7 @@ SELECT a.name, pg_catalog.pg_get_userbyid(c.relowner) AS owner, a.learner, m.ver
 FROM rlrec.agent a
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.anchor
 LEFT JOIN rlrec.model m ON m.id OPERATOR(pg_catalog.=) a.deployed
-WHERE pg_catalog.has_sequence_privilege(a.anchor, 'USAGE');
+WHERE CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' AND c.relnamespace OPERATOR(pg_catalog.=) 'rlrec'::pg_catalog.regnamespace
+	THEN pg_catalog.has_sequence_privilege(a.anchor, 'USAGE') END;
 COMMENT ON VIEW rlrec.agents IS 'the agents that you may use';
 GRANT SELECT ON rlrec.agents TO PUBLIC;

@@ -59,7 +59,23 @@ CREATE TABLE rlrec.deployment (
 );
 COMMENT ON TABLE rlrec.deployment IS 'what was deployed, oldest first; rlrec_rollback() takes the last row away';
 
-REVOKE ALL ON rlrec.agent, rlrec.model, rlrec.chunk, rlrec.deployment FROM PUBLIC;
+CREATE TABLE rlrec.training (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	agent bigint NOT NULL,
+	deploy int NOT NULL,
+	state text NOT NULL DEFAULT 'waiting',
+	attempts int NOT NULL DEFAULT 0,
+	pid int,
+	version int,
+	error text,
+	requested_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	started_at timestamptz,
+	finished_at timestamptz
+);
+COMMENT ON TABLE rlrec.training IS 'trainings in the background: waiting, running, done, failed or cancelled';
+COMMENT ON COLUMN rlrec.training.deploy IS '0 always, 1 never, 2 if_better';
+
+REVOKE ALL ON rlrec.agent, rlrec.model, rlrec.chunk, rlrec.deployment, rlrec.training FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('rlrec.agent', '');
 SELECT pg_catalog.pg_extension_config_dump('rlrec.model', '');

@@ -7,6 +7,20 @@ AS 'MODULE_PATHNAME', 'rlrec_train';
 COMMENT ON FUNCTION rlrec_train(text, text) IS
 'Trains an agent on its events and stores a version. deploy: always, never, or if_better (than what serves, by NDCG@10 on held-out events). Runs as the agent''s owner within maintenance_work_mem; waits for another training of the same agent. Only for the owner.';
 
+CREATE FUNCTION rlrec_train_async(agent text, deploy text DEFAULT 'always')
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'rlrec_train_async';
+COMMENT ON FUNCTION rlrec_train_async(text, text) IS
+'Like rlrec_train(), in a background worker that starts when this transaction commits; returns the training''s number in rlrec.trainings, which keeps its state and error. Only for the owner.';
+
+CREATE FUNCTION rlrec_cancel_training(agent text)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'rlrec_cancel_training';
+COMMENT ON FUNCTION rlrec_cancel_training(text) IS
+'Cancels the training of an agent that runs, in whatever session, and those that wait; false when there is none. Only for the owner.';
+
 CREATE FUNCTION rlrec_deploy(agent text, version int)
 RETURNS void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
@@ -34,9 +48,19 @@ SELECT a.name AS agent, m.version, m.learner, m.id OPERATOR(pg_catalog.=) a.depl
 FROM rlrec.model m
 JOIN rlrec.agent a ON a.id OPERATOR(pg_catalog.=) m.agent
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.anchor
-WHERE pg_catalog.has_sequence_privilege(a.anchor, 'USAGE');
+WHERE CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' AND c.relnamespace OPERATOR(pg_catalog.=) 'rlrec'::pg_catalog.regnamespace
+	THEN pg_catalog.has_sequence_privilege(a.anchor, 'USAGE') END;
 COMMENT ON VIEW rlrec.models IS 'the stored versions of the agents that you may use';
 GRANT SELECT ON rlrec.models TO PUBLIC;
+
+CREATE VIEW rlrec.trainings WITH (security_barrier) AS
+SELECT t.id, a.name AS agent, t.state, t.attempts, t.pid, t.version, t.error, t.requested_at, t.started_at, t.finished_at
+FROM rlrec.training t
+JOIN rlrec.agent a ON a.id OPERATOR(pg_catalog.=) t.agent
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.anchor
+WHERE pg_catalog.has_sequence_privilege(a.anchor, 'USAGE');
+COMMENT ON VIEW rlrec.trainings IS 'the trainings in the background of the agents that you may use';
+GRANT SELECT ON rlrec.trainings TO PUBLIC;
 
 CREATE FUNCTION rlrec.progress()
 RETURNS TABLE (pid int, anchor oid, phase text, done bigint, total bigint, started timestamptz)
@@ -50,7 +74,6 @@ SELECT a.name AS agent, p.pid, p.phase, p.done, p.total,
 		THEN pg_catalog.round(100.0 OPERATOR(pg_catalog.*) p.done OPERATOR(pg_catalog./) p.total, 1) END AS percent,
 	p.started, pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) p.started) AS elapsed
 FROM rlrec.progress() p
-JOIN rlrec.agent a ON a.anchor::oid OPERATOR(pg_catalog.=) p.anchor
-WHERE pg_catalog.has_sequence_privilege(a.anchor, 'USAGE');
+JOIN rlrec.agent a ON a.anchor::oid OPERATOR(pg_catalog.=) p.anchor;
 COMMENT ON VIEW rlrec.training_progress IS 'what the trainings that run now are doing';
 GRANT SELECT ON rlrec.training_progress TO PUBLIC;

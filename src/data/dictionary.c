@@ -6,16 +6,21 @@
 
 #include "data/dictionary.h"
 
-/* strcmp order of an entry and an id, neither of them terminated */
-static int
+/*
+ * strcmp order of an entry and an id, neither of them terminated. Most comparisons of a search end within a few bytes, before a call of
+ * memcmp() would have begun.
+ */
+static inline int
 compare(const RlrecDictionary *dictionary, int32 index, const char *id, size_t length)
 {
 	int32		offset = dictionary->offset[index];
 	size_t		own = dictionary->offset[index + 1] - offset;
-	int			order = memcmp(dictionary->bytes + offset, id, Min(own, length));
+	const char *entry = dictionary->bytes + offset;
+	size_t		common = Min(own, length);
 
-	if (order != 0)
-		return order;
+	for (size_t i = 0; i < common; i++)
+		if (entry[i] != id[i])
+			return (unsigned char) entry[i] < (unsigned char) id[i] ? -1 : 1;
 	return (own > length) - (own < length);
 }
 

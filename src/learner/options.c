@@ -33,13 +33,24 @@ find_value(const Jsonb *options, const char *name, JsonbValue *value)
 	return value == NULL || value->type == jbvNull ? NULL : value;
 }
 
-static double
-seconds(const JsonbValue *value)
+/* To the error of interval_in(). */
+static void
+interval_context(void *argument)
 {
-	char	   *text = pnstrdup(value->val.string.val, value->val.string.len);
-	Interval   *interval = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(text),
-																 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	errhint("Option \"%s\" must be an interval such as \"30 days\", or seconds.", (const char *) argument);
+}
 
+static double
+seconds(const RlrecOption *option, const JsonbValue *value)
+{
+	ErrorContextCallback context = {error_context_stack, interval_context, unconstify(char *, option->name)};
+	char	   *text = pnstrdup(value->val.string.val, value->val.string.len);
+	Interval   *interval;
+
+	error_context_stack = &context;
+	interval = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+													 Int32GetDatum(-1)));
+	error_context_stack = context.previous;
 	return ((double) interval->month * DAYS_PER_MONTH + interval->day) * SECS_PER_DAY +
 		(double) interval->time / USECS_PER_SEC;
 }
@@ -68,7 +79,7 @@ rlrec_option_real(const Jsonb *options, const RlrecOption *specs, const char *na
 	if (value == NULL)
 		return spec->initial;
 	if (value->type == jbvString && spec->type == RLREC_OPTION_INTERVAL)
-		return seconds(value);
+		return seconds(spec, value);
 	if (value->type != jbvNumeric)
 		elog(ERROR, "option \"%s\" is not a number", name);
 	return DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric)));
@@ -157,7 +168,7 @@ is_valid(const RlrecOption *option, const JsonbValue *value)
 	if (option->type == RLREC_OPTION_NAMES)
 		return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) && names_are_learners(value);
 	if (option->type == RLREC_OPTION_INTERVAL && value->type == jbvString)
-		number = seconds(value);
+		number = seconds(option, value);
 	else if (value->type == jbvNumeric)
 		number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
 	else

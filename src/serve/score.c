@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
@@ -18,12 +20,14 @@
 #include "store/cache.h"
 #include "store/events.h"
 
-/* What identifies a state of the database as a query sees it. */
+/* What identifies a state of the database as a query sees it, and who looks: his rights and policies count. */
 typedef struct Moment
 {
+	Oid			user;
 	TransactionId xmin;
 	TransactionId xmax;
 	CommandId	command;
+	SubTransactionId subtransaction;	/* what one inserted is gone when it rolls back, under the same snapshot */
 	uint64		completed;
 } Moment;
 
@@ -45,9 +49,11 @@ this_moment(void)
 	Moment		moment;
 
 	memset(&moment, 0, sizeof(moment));
+	moment.user = GetUserId();
 	moment.xmin = snapshot->xmin;
 	moment.xmax = snapshot->xmax;
 	moment.command = snapshot->curcid;
+	moment.subtransaction = GetCurrentSubTransactionId();
 	moment.completed = snapshot->snapXactCompletionCount;
 	return moment;
 }

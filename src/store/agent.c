@@ -10,7 +10,10 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -18,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
@@ -58,16 +62,22 @@ jsonb_column(const Datum *values, const bool *nulls, int attno)
 	return nulls[attno - 1] ? NULL : DatumGetJsonbPCopy(values[attno - 1]);
 }
 
-/* The owner of a relation, InvalidOid when there is no such relation. */
+/*
+ * The owner of an anchor, InvalidOid when it is gone. A dump keeps the bare OID of one that is gone, and where it is restored another
+ * relation may have that OID.
+ */
 static Oid
-relation_owner(Oid relation)
+anchor_owner(Oid anchor)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(anchor));
 	Oid			owner = InvalidOid;
 
 	if (HeapTupleIsValid(tuple))
 	{
-		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		if (form->relkind == RELKIND_SEQUENCE && form->relnamespace == get_namespace_oid("rlrec", true))
+			owner = form->relowner;
 		ReleaseSysCache(tuple);
 	}
 	return owner;
@@ -85,7 +95,7 @@ agent_of_tuple(HeapTuple tuple, TupleDesc descriptor)
 	if (descriptor->natts != AGENT_N)
 		elog(ERROR, "rlrec.agent has %d columns instead of %d", descriptor->natts, AGENT_N);
 	heap_deform_tuple(tuple, descriptor, values, nulls);
-	owner = relation_owner(DatumGetObjectId(values[AGENT_ANCHOR - 1]));
+	owner = anchor_owner(DatumGetObjectId(values[AGENT_ANCHOR - 1]));
 	if (!OidIsValid(owner))
 		return NULL;
 
@@ -202,16 +212,31 @@ rlrec_agent_get(const char *name, RlrecAgentRight right)
 	return agent;
 }
 
-void
-rlrec_agent_lock(const RlrecAgent *agent)
+RlrecAgent *
+rlrec_agent_get_locked(const char *name, LOCKMODE mode, const char *command)
 {
-	LockRelationOid(agent->anchor, ShareUpdateExclusiveLock);
+	RlrecAgent *agent;
+	Oid			types[] = {INT8OID};
+	Datum		values[1];
+
+	PreventCommandIfReadOnly(command);
+	PreventCommandDuringRecovery(command);
+	agent = rlrec_agent_get(name, RLREC_AGENT_OWN);
+	LockRelationOid(agent->anchor, mode);
 
 	/* Whoever held it may have dropped the agent. */
-	if (!OidIsValid(relation_owner(agent->anchor)))
+	if (!OidIsValid(anchor_owner(agent->anchor)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("agent \"%s\" was dropped meanwhile", agent->name)));
+
+	/* The row's lock makes an older snapshot, of REPEATABLE READ, a serialization failure. */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	values[0] = Int64GetDatum(agent->id);
+	SPI_connect();
+	rlrec_catalog_execute("SELECT FROM rlrec.agent WHERE id = $1 FOR NO KEY UPDATE", 1, types, values, NULL);
+	SPI_finish();
+	return rlrec_agent_get(agent->name, RLREC_AGENT_OWN);
 }
 
 char *
@@ -230,41 +255,4 @@ rlrec_column_type(Oid relation, const char *column)
 	AttrNumber	attno = get_attnum(relation, column);
 
 	return attno > 0 ? getBaseType(get_atttype(relation, attno)) : InvalidOid;
-}
-
-static void
-check_relation(const RlrecAgent *agent, Oid relation, const char *role)
-{
-	if (OidIsValid(relation) && get_rel_name(relation) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the %s table of agent \"%s\" no longer exists", role, agent->name),
-				 errhint("Create the table again and then the agent: SELECT rlrec_drop_agent('%s'), then rlrec_create_agent(); or name another table with rlrec_alter_agent('%s', %s => '...').",
-						 agent->name, agent->name, role)));
-}
-
-static void
-check_column(const RlrecAgent *agent, Oid relation, const char *column, const char *argument)
-{
-	if (column != NULL && !OidIsValid(rlrec_column_type(relation, column)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of %s does not exist", column, rlrec_qualified_name(relation)),
-				 errdetail("Agent \"%s\" reads it as its %s.", agent->name, argument),
-				 errhint("If the column was renamed, run SELECT rlrec_alter_agent('%s', %s => 'new name').", agent->name, argument)));
-}
-
-void
-rlrec_agent_check_columns(const RlrecAgent *agent)
-{
-	check_relation(agent, agent->events, "events");
-	check_relation(agent, agent->items, "items");
-	check_relation(agent, agent->candidates, "candidates");
-	check_column(agent, agent->events, agent->user_column, "user_column");
-	check_column(agent, agent->events, agent->item_column, "item_column");
-	check_column(agent, agent->events, agent->time_column, "time_column");
-	check_column(agent, agent->events, agent->event_column, "event_column");
-	check_column(agent, agent->events, agent->value_column, "value_column");
-	check_column(agent, agent->items, agent->item_key, "item_key");
-	check_column(agent, agent->candidates, agent->candidate_key, "candidate_key");
 }

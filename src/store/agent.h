@@ -6,6 +6,7 @@
 #define RLREC_AGENT_H
 
 #include "learner/options.h"
+#include "storage/lockdefs.h"
 
 /* A row of rlrec.agent; strings are NULL and OIDs InvalidOid where the column is NULL. */
 typedef struct RlrecAgent
@@ -48,8 +49,14 @@ extern RlrecAgent *rlrec_agent_get(const char *name, RlrecAgentRight right);
 /* NULL when there is none; checks no rights. An agent whose anchor was dropped does not exist. */
 extern RlrecAgent *rlrec_agent_find(const char *name);
 
-/* Serialises training and changes of an agent until the transaction ends. */
-extern void rlrec_agent_lock(const RlrecAgent *agent);
+/* What serialises training and changes of an agent; dropping one takes AccessExclusiveLock. */
+#define RLREC_AGENT_LOCK ShareUpdateExclusiveLock
+
+/*
+ * The current user's own agent, for command to change it: locked until the transaction ends, and as it is once the lock is held. Pushes
+ * the snapshot that sees it so, which the caller pops.
+ */
+extern RlrecAgent *rlrec_agent_get_locked(const char *name, LOCKMODE mode, const char *command);
 
 /* Options that every agent has, beside its learner's. */
 extern const RlrecOption rlrec_agent_options[];

@@ -25,6 +25,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -219,21 +220,28 @@ make_room(uint64 length)
 	}
 }
 
-/* A segment of that size; NULL when none can be had, in which case dsm_create() raises an error that is only worth a line in the log. */
+/*
+ * A segment of that size; NULL when none can be had, in which case dsm_create() raises an error that is only worth a line in the log. What it
+ * leaves half made is a resource owner's that goes with it.
+ */
 static dsm_segment *
 create_segment(uint64 length)
 {
 	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner outer = CurrentResourceOwner;
+	ResourceOwner inner = ResourceOwnerCreate(outer, "rlrec segment");
 	dsm_segment *volatile segment = NULL;
 
 	PG_TRY();
 	{
+		CurrentResourceOwner = inner;
 		segment = dsm_create(length, DSM_CREATE_NULL_IF_MAXSEGMENTS);
 	}
 	PG_CATCH();
 	{
 		ErrorData  *error;
 
+		CurrentResourceOwner = outer;
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -245,6 +253,18 @@ create_segment(uint64 length)
 		segment = NULL;
 	}
 	PG_END_TRY();
+
+	/* The segment is the outer owner's from here on. */
+	CurrentResourceOwner = outer;
+	if (segment)
+	{
+		dsm_pin_mapping(segment);
+		dsm_unpin_mapping(segment);
+	}
+	ResourceOwnerRelease(inner, RESOURCE_RELEASE_BEFORE_LOCKS, segment != NULL, false);
+	ResourceOwnerRelease(inner, RESOURCE_RELEASE_LOCKS, segment != NULL, false);
+	ResourceOwnerRelease(inner, RESOURCE_RELEASE_AFTER_LOCKS, segment != NULL, false);
+	ResourceOwnerDelete(inner);
 	return segment;
 }
 
@@ -395,7 +415,8 @@ rlrec_cache_model(const RlrecAgent *agent)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("agent \"%s\" has no trained model yet", agent->name),
-				 errhint("Run SELECT * FROM rlrec_train(%s).", quote_literal_cstr(agent->name))));
+				 errhint("Run SELECT * FROM rlrec_train(%s), or deploy a version that rlrec.models lists.",
+						 quote_literal_cstr(agent->name))));
 	key.database = MyDatabaseId;
 	key.installation = rlrec_catalog_relation("model");
 	key.id = agent->deployed;

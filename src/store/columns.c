@@ -1,6 +1,7 @@
 /*
  * columns.c
- *	  Which columns of the events table are user, item, time and event: inferred from foreign keys, names and types.
+ *	  Which columns of the events table are user, item, time and event: inferred from foreign keys, names and types, and checked when
+ *	  they are used.
  *
  * A column that the caller named is only checked. Otherwise the first rule that finds a column decides, and a rule that finds several is
  * an error that names them: a guess between user_id and customer_id would be wrong half of the time.
@@ -330,4 +331,52 @@ rlrec_agent_infer_columns(RlrecAgent *agent)
 					OidIsValid(agent->items) ? ", items described by " : "",
 					OidIsValid(agent->items) ? rlrec_qualified_name(agent->items) : "")));
 	suggest_index(agent);
+}
+
+static void
+check_relation(const RlrecAgent *agent, Oid relation, const char *role)
+{
+	if (OidIsValid(relation) && get_rel_name(relation) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the %s table of agent \"%s\" no longer exists", role, agent->name),
+				 errhint("Create the table again and then the agent: SELECT rlrec_drop_agent('%s'), then rlrec_create_agent(); or name another table with rlrec_alter_agent('%s', %s => '...').",
+						 agent->name, agent->name, role)));
+}
+
+static void
+check_column(const RlrecAgent *agent, Oid relation, const char *column, const char *argument, TypeTest test)
+{
+	Oid			type;
+
+	if (column == NULL)
+		return;
+	type = rlrec_column_type(relation, column);
+	if (!OidIsValid(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of %s does not exist", column, rlrec_qualified_name(relation)),
+				 errdetail("Agent \"%s\" reads it as its %s.", agent->name, argument),
+				 errhint("If the column was renamed, run SELECT rlrec_alter_agent('%s', %s => 'new name').", agent->name, argument)));
+	if (!test(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of %s has type %s and cannot be the %s", column, rlrec_qualified_name(relation),
+						format_type_be(type), argument),
+				 errhint("Name another column: SELECT rlrec_alter_agent('%s', %s => '...').", agent->name, argument)));
+}
+
+void
+rlrec_agent_check_columns(const RlrecAgent *agent)
+{
+	check_relation(agent, agent->events, "events");
+	check_relation(agent, agent->items, "items");
+	check_relation(agent, agent->candidates, "candidates");
+	check_column(agent, agent->events, agent->user_column, "user_column", is_id_type);
+	check_column(agent, agent->events, agent->item_column, "item_column", is_id_type);
+	check_column(agent, agent->events, agent->time_column, "time_column", is_time_type);
+	check_column(agent, agent->events, agent->event_column, "event_column", is_event_type);
+	check_column(agent, agent->events, agent->value_column, "value_column", is_number_type);
+	check_column(agent, agent->items, agent->item_key, "item_key", is_id_type);
+	check_column(agent, agent->candidates, agent->candidate_key, "candidate_key", is_id_type);
 }

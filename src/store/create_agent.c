@@ -13,6 +13,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -20,6 +21,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "learner/learner.h"
@@ -193,6 +195,7 @@ delete_agent_rows(int64 id)
 						  1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.model WHERE agent = $1", 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.deployment WHERE agent = $1", 1, types, values, NULL);
+	rlrec_catalog_execute("DELETE FROM rlrec.training WHERE agent = $1", 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.agent WHERE id = $1", 1, types, values, NULL);
 }
 
@@ -211,15 +214,32 @@ delete_orphan(const char *name)
 	}
 }
 
+/* Makes the second of two sessions that create the same agent wait, and pushes a snapshot that sees what the first did. */
+static void
+lock_name(const char *name)
+{
+	PreventCommandIfReadOnly("rlrec_create_agent()");
+	PreventCommandDuringRecovery("rlrec_create_agent()");
+	LockDatabaseObject(rlrec_catalog_relation("agent"), hash_bytes((const unsigned char *) name, (int) strlen(name)), 0, ExclusiveLock);
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
 static Oid
 create_anchor(const char *name)
 {
 	char	   *relation = psprintf(ANCHOR_PREFIX "%s", name);
 	char	   *anchor = quote_qualified_identifier("rlrec", relation);
+	char	   *comment;
 
+	if (OidIsValid(get_relname_relid(relation, get_namespace_oid("rlrec", false))))
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("agent name \"%s\" is reserved", name),
+				 errdetail("There is a relation %s already.", anchor),
+				 errhint("Choose another name.")));
 	rlrec_catalog_execute(psprintf("CREATE SEQUENCE %s", anchor), 0, NULL, NULL, NULL);
-	rlrec_catalog_execute(psprintf("COMMENT ON SEQUENCE %s IS 'agent %s: its owner owns the agent, USAGE allows to use it'",
-								   anchor, quote_identifier(name)), 0, NULL, NULL, NULL);
+	comment = psprintf("agent %s: its owner owns the agent, USAGE allows to use it", name);
+	rlrec_catalog_execute(psprintf("COMMENT ON SEQUENCE %s IS %s", anchor, quote_literal_cstr(comment)), 0, NULL, NULL, NULL);
 	rlrec_catalog_execute(psprintf("ALTER SEQUENCE %s OWNER TO %s", anchor, quote_identifier(GetUserNameFromId(GetUserId(), false))),
 						  0, NULL, NULL, NULL);
 	return get_relname_relid(relation, get_namespace_oid("rlrec", false));
@@ -260,6 +280,7 @@ rlrec_create_agent(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("agent \"%s\" needs a table of events", agent.name),
 				 errhint("Name it: rlrec_create_agent('%s', events => 'events').", agent.name)));
+	lock_name(agent.name);
 	if (rlrec_agent_find(agent.name))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -276,6 +297,7 @@ rlrec_create_agent(PG_FUNCTION_ARGS)
 						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
 						  AGENT_ARGUMENTS, types, values, nulls);
 	SPI_finish();
+	PopActiveSnapshot();
 	PG_RETURN_VOID();
 }
 
@@ -304,9 +326,7 @@ rlrec_alter_agent(PG_FUNCTION_ARGS)
 	char		nulls[AGENT_ARGUMENTS];
 
 	check_name(name);
-	rlrec_agent_lock(rlrec_agent_get(name, RLREC_AGENT_OWN));
-	agent = rlrec_agent_get(name, RLREC_AGENT_OWN);
-
+	agent = rlrec_agent_get_locked(name, RLREC_AGENT_LOCK, "rlrec_alter_agent()");
 	agent->options = merge_options(agent->options, jsonb_argument(fcinfo, 1));
 	if (!PG_ARGISNULL(2))
 		agent->learner = text_argument(fcinfo, 2);
@@ -334,6 +354,7 @@ rlrec_alter_agent(PG_FUNCTION_ARGS)
 						  " WHERE name = $1 AND anchor = $2",
 						  AGENT_ARGUMENTS, types, values, nulls);
 	SPI_finish();
+	PopActiveSnapshot();
 	PG_RETURN_VOID();
 }
 
@@ -341,12 +362,12 @@ PG_FUNCTION_INFO_V1(rlrec_drop_agent);
 Datum
 rlrec_drop_agent(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
+	RlrecAgent *agent = rlrec_agent_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), AccessExclusiveLock, "rlrec_drop_agent()");
 
-	LockRelationOid(agent->anchor, AccessExclusiveLock);
 	SPI_connect();
 	delete_agent_rows(agent->id);
-	rlrec_catalog_execute(psprintf("DROP SEQUENCE IF EXISTS %s", rlrec_qualified_name(agent->anchor)), 0, NULL, NULL, NULL);
+	rlrec_catalog_execute(psprintf("DROP SEQUENCE %s", rlrec_qualified_name(agent->anchor)), 0, NULL, NULL, NULL);
 	SPI_finish();
+	PopActiveSnapshot();
 	PG_RETURN_VOID();
 }

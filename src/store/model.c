@@ -19,6 +19,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "store/catalog.h"
@@ -144,7 +145,7 @@ read_chunk(int64 id, char *data, size_t length)
 					 errhint("Train the agent again, or deploy another version with rlrec_rollback().")));
 		memcpy(data, VARDATA_ANY(bytes), length);
 		if ((Pointer) bytes != DatumGetPointer(values[CHUNK_DATA - 1]))
-			pfree(bytes);			/* a chunk that fits in its row is not a copy */
+			pfree(bytes);		/* a small chunk lies in the tuple itself */
 	}
 	rlrec_catalog_end(&scan);
 	return HeapTupleIsValid(tuple);
@@ -317,6 +318,8 @@ rlrec_model_deploy(const RlrecAgent *agent, int64 model)
 	Oid			types[] = {INT8OID, INT8OID};
 	Datum		values[] = {Int64GetDatum(agent->id), Int64GetDatum(model)};
 
+	/* The row's lock: a version that was deleted after an older snapshot, of REPEATABLE READ, is a serialization failure. */
+	rlrec_catalog_execute("SELECT FROM rlrec.model WHERE agent = $1 AND id = $2 FOR KEY SHARE", 2, types, values, NULL);
 	rlrec_catalog_execute("UPDATE rlrec.agent SET deployed = $2 WHERE id = $1", 2, types, values, NULL);
 	rlrec_catalog_execute("INSERT INTO rlrec.deployment (agent, model) VALUES ($1, $2)", 2, types, values, NULL);
 }
@@ -341,25 +344,16 @@ rlrec_model_trim(const RlrecAgent *agent)
 						  " AND NOT EXISTS (SELECT FROM rlrec.model m WHERE m.id = d.model)", 1, types, values, NULL);
 }
 
-/* The agent, its owner's rights checked, locked against training. */
-static RlrecAgent *
-locked_agent(text *name)
-{
-	RlrecAgent *agent = rlrec_agent_get(text_to_cstring(name), RLREC_AGENT_OWN);
-
-	rlrec_agent_lock(agent);
-	return agent;
-}
-
 PG_FUNCTION_INFO_V1(rlrec_deploy);
 Datum
 rlrec_deploy(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = locked_agent(PG_GETARG_TEXT_PP(0));
+	RlrecAgent *agent = rlrec_agent_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_LOCK, "rlrec_deploy()");
 
 	SPI_connect();
 	rlrec_model_deploy(agent, rlrec_model_find(agent, PG_GETARG_INT32(1))->id);
 	SPI_finish();
+	PopActiveSnapshot();
 	PG_RETURN_VOID();
 }
 
@@ -367,7 +361,7 @@ PG_FUNCTION_INFO_V1(rlrec_rollback);
 Datum
 rlrec_rollback(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = locked_agent(PG_GETARG_TEXT_PP(0));
+	RlrecAgent *agent = rlrec_agent_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_LOCK, "rlrec_rollback()");
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(agent->id)};
 	bool		isnull;
@@ -387,5 +381,6 @@ rlrec_rollback(PG_FUNCTION_ARGS)
 	rlrec_catalog_execute("UPDATE rlrec.agent SET deployed = (SELECT model FROM rlrec.deployment WHERE agent = $1 ORDER BY id DESC LIMIT 1)"
 						  " WHERE id = $1", 1, types, values, NULL);
 	SPI_finish();
+	PopActiveSnapshot();
 	PG_RETURN_INT32(version);
 }

@@ -28,21 +28,17 @@ enum
 	PROGRESS_DONE, PROGRESS_TOTAL, PROGRESS_STARTED, PROGRESS_PHASE, PROGRESS_PHASE_SLOTS = 6
 };
 
-static bool reporting = false;
-
 void
 rlrec_progress_start(Oid anchor)
 {
 	pgstat_progress_start_command(RLREC_PROGRESS_COMMAND, anchor);
 	pgstat_progress_update_param(PROGRESS_STARTED, GetCurrentTimestamp());
-	reporting = true;
 }
 
 void
 rlrec_progress_end(void)
 {
 	pgstat_progress_end_command();
-	reporting = false;
 }
 
 void
@@ -52,7 +48,7 @@ rlrec_progress(const char *phase, int64 done, int64 total)
 	int64		value[PROGRESS_PHASE_SLOTS + 2];
 
 	CHECK_FOR_INTERRUPTS();
-	if (!reporting)
+	if (MyBEEntry == NULL || MyBEEntry->st_progress_command != RLREC_PROGRESS_COMMAND)
 		return;
 	memset(value, 0, sizeof(value));
 	for (int i = 0; i < PROGRESS_PHASE_SLOTS; i++)
@@ -63,6 +59,22 @@ rlrec_progress(const char *phase, int64 done, int64 total)
 	index[PROGRESS_PHASE_SLOTS + 1] = PROGRESS_TOTAL;
 	value[PROGRESS_PHASE_SLOTS + 1] = total;
 	pgstat_progress_update_multi_param(PROGRESS_PHASE_SLOTS + 2, index, value);
+}
+
+/* The process that trains the agent of this anchor, 0 when none does. */
+int
+rlrec_progress_pid(Oid anchor)
+{
+	for (int i = 1; i <= pgstat_fetch_stat_numbackends(); i++)
+	{
+		LocalPgBackendStatus *local = rlrec_backend_status(i);
+		PgBackendStatus *status = local ? &local->backendStatus : NULL;
+
+		if (status && status->st_procpid != 0 && status->st_databaseid == MyDatabaseId &&
+			status->st_progress_command == RLREC_PROGRESS_COMMAND && status->st_progress_command_target == anchor)
+			return status->st_procpid;
+	}
+	return 0;
 }
 
 /* rows of (pid int, anchor oid, phase text, done bigint, total bigint, started timestamptz): those of this database whose agent the caller may use */
@@ -80,10 +92,11 @@ rlrec_training_progress(PG_FUNCTION_ARGS)
 		char		phase[PROGRESS_PHASE_SLOTS * sizeof(int64) + 1] = {0};
 		Datum		values[6];
 		bool		nulls[6] = {false};
+		bool		missing = false;
 
 		if (status == NULL || status->st_procpid == 0 || status->st_progress_command != RLREC_PROGRESS_COMMAND ||
 			status->st_databaseid != MyDatabaseId ||
-			pg_class_aclcheck(status->st_progress_command_target, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+			pg_class_aclcheck_ext(status->st_progress_command_target, GetUserId(), ACL_USAGE, &missing) != ACLCHECK_OK || missing)
 			continue;
 		memcpy(phase, &status->st_progress_param[PROGRESS_PHASE], sizeof(phase) - 1);
 		values[0] = Int32GetDatum(status->st_procpid);

@@ -9,4 +9,7 @@
 extern void rlrec_progress_start(Oid anchor);
 extern void rlrec_progress_end(void);
 
+/* The process that trains the agent of this anchor in this database, 0 when none does. */
+extern int	rlrec_progress_pid(Oid anchor);
+
 #endif							/* RLREC_PROGRESS_H */

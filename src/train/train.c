@@ -94,24 +94,17 @@ describe_model(const RlrecFit *fit, const RlrecModel *model)
 
 /* ---------------------------------------------------------------- deploying */
 
-typedef enum DeployWhen
-{
-	DEPLOY_ALWAYS,
-	DEPLOY_NEVER,
-	DEPLOY_IF_BETTER
-} DeployWhen;
-
-static DeployWhen
-deploy_argument(FunctionCallInfo fcinfo, int n)
+RlrecDeploy
+rlrec_deploy_argument(FunctionCallInfo fcinfo, int n)
 {
 	const char *deploy = PG_ARGISNULL(n) ? "always" : text_to_cstring(PG_GETARG_TEXT_PP(n));
 
 	if (strcmp(deploy, "always") == 0)
-		return DEPLOY_ALWAYS;
+		return RLREC_DEPLOY_ALWAYS;
 	if (strcmp(deploy, "never") == 0)
-		return DEPLOY_NEVER;
+		return RLREC_DEPLOY_NEVER;
 	if (strcmp(deploy, "if_better") == 0)
-		return DEPLOY_IF_BETTER;
+		return RLREC_DEPLOY_IF_BETTER;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown value \"%s\" of deploy", deploy),
@@ -170,7 +163,7 @@ rlrec_model_source(const RlrecModel *model)
 
 /* Fits the agent's learner as its owner; metrics and whether the model deserves to serve come with it. */
 static RlrecModel *
-fit_as_owner(const RlrecAgent *agent, DeployWhen when, Jsonb **metrics, bool *deploy)
+fit_as_owner(const RlrecAgent *agent, RlrecDeploy when, Jsonb **metrics, bool *deploy)
 {
 	RlrecFit	fit;
 	RlrecModel *model;
@@ -178,11 +171,34 @@ fit_as_owner(const RlrecAgent *agent, DeployWhen when, Jsonb **metrics, bool *de
 
 	rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
 	rlrec_fit_begin(&fit, agent);
-	*deploy = when == DEPLOY_ALWAYS || (when == DEPLOY_IF_BETTER && is_better(agent, &fit));
+	*deploy = when == RLREC_DEPLOY_ALWAYS || (when == RLREC_DEPLOY_IF_BETTER && is_better(agent, &fit));
 	model = rlrec_learner_fit(rlrec_learner_find(agent->learner), &fit);
 	*metrics = describe_model(&fit, model);
 	rlrec_run_back(&saved);
 	return model;
+}
+
+void
+rlrec_train_agent(const char *name, RlrecDeploy when, RlrecTraining *training)
+{
+	TimestampTz started = GetCurrentTimestamp();
+	RlrecAgent *agent;
+	RlrecModel *model;
+	int64		id;
+
+	/* What was committed while this waited for the lock counts. */
+	agent = rlrec_agent_get_locked(name, RLREC_AGENT_LOCK, "rlrec_train()");
+	rlrec_progress_start(agent->anchor);
+	model = fit_as_owner(agent, when, &training->metrics, &training->deployed);
+	SPI_connect();
+	id = rlrec_model_store(agent, model, training->metrics, (GetCurrentTimestamp() - started) / 1e6, &training->version);
+	if (training->deployed)
+		rlrec_model_deploy(agent, id);
+	rlrec_model_trim(agent);
+	SPI_finish();
+	PopActiveSnapshot();
+	rlrec_progress_end();
+	training->seconds = (GetCurrentTimestamp() - started) / 1e6;
 }
 
 PG_FUNCTION_INFO_V1(rlrec_train);
@@ -190,47 +206,21 @@ Datum
 rlrec_train(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	TimestampTz started = GetCurrentTimestamp();
-	DeployWhen	when = deploy_argument(fcinfo, 1);
+	RlrecDeploy when = rlrec_deploy_argument(fcinfo, 1);
 	MemoryContext context,
 				old;
-	RlrecAgent *agent;
-	RlrecModel *model;
-	Jsonb	   *metrics;
+	RlrecTraining training;
 	Datum		values[4];
 	bool		nulls[4] = {false};
-	int32		version;
-	int64		id;
-	double		seconds;
-	bool		deploy;
 
-	PreventCommandDuringRecovery("rlrec_train()");
-	PreventCommandIfReadOnly("rlrec_train()");
 	InitMaterializedSRF(fcinfo, 0);
 	context = AllocSetContextCreate(CurrentMemoryContext, "rlrec training", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	agent = rlrec_agent_get(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
-	rlrec_agent_lock(agent);
-	rlrec_progress_start(agent->anchor);
-
-	/* What was committed while this waited for the lock counts. */
-	PushActiveSnapshot(GetTransactionSnapshot());
-	agent = rlrec_agent_get(agent->name, RLREC_AGENT_OWN);
-	model = fit_as_owner(agent, when, &metrics, &deploy);
-	seconds = (GetCurrentTimestamp() - started) / 1e6;
-	SPI_connect();
-	id = rlrec_model_store(agent, model, metrics, seconds, &version);
-	if (deploy)
-		rlrec_model_deploy(agent, id);
-	rlrec_model_trim(agent);
-	SPI_finish();
-	PopActiveSnapshot();
-	rlrec_progress_end();
-
-	values[0] = Int32GetDatum(version);
-	values[1] = JsonbPGetDatum(metrics);
-	values[2] = Float8GetDatum((GetCurrentTimestamp() - started) / 1e6);
-	values[3] = BoolGetDatum(deploy);
+	rlrec_train_agent(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)), when, &training);
+	values[0] = Int32GetDatum(training.version);
+	values[1] = JsonbPGetDatum(training.metrics);
+	values[2] = Float8GetDatum(training.seconds);
+	values[3] = BoolGetDatum(training.deployed);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

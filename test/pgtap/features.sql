@@ -130,7 +130,7 @@ SELECT throws_ok('SELECT learn(''uneven'', ''SELECT id, CASE id WHEN 3 THEN ''''
 	'column "look" of item "3" in "uneven_items" has 1 elements, not 3', 'vectors of unequal length are an error that names column and item');
 SELECT throws_ok('SELECT learn(''null'', ''SELECT NULLIF(id, 3) AS id, title FROM goods'')', '22004', NULL, 'a NULL id is an error');
 SELECT is(detail_of('SELECT learn(''empty'', ''SELECT id, details, 5 AS constant FROM goods'')'),
-	'the agent has no items table with feature columns', 'items without features are an error');
+	'The reason is that the agent has no items table with feature columns.', 'items without features are an error');
 
 CREATE TABLE wordy AS SELECT i AS id, (SELECT string_agg(md5((i * 10000 + j)::text), ' ') FROM generate_series(1, 5000) AS j) AS text
 	FROM generate_series(1, 7) AS i;

@@ -1,0 +1,517 @@
+/*
+ * event_stream.c
+ *	  The rows of the events table, decoded, one after the other.
+ *
+ * Training and serving run the same query, serving with a WHERE, through the same receiver, so that what an event means is said once. The
+ * executor hands each row to the receiver; none is kept. Order is by (time, tie), the tie being the integer primary key if there is one, else
+ * ctid: many logs have thousands of events in the same second, and results must not depend on a plan. Whoever collects the events sorts them.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/itemptr.h"
+#include "tcop/dest.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "learner/options.h"
+#include "store/event_stream.h"
+
+/* What `rewards` says of one type of event. */
+typedef struct Reward
+{
+	const char *event;
+	size_t		length;
+	float		reward;
+} Reward;
+
+typedef struct EventReceiver
+{
+	DestReceiver base;
+	const RlrecAgent *agent;
+	RlrecEventSink	sink;
+	void	   *argument;
+	RlrecIdReader	user;
+	RlrecIdReader	item;
+	Oid			time_type;		/* InvalidOid without a time column */
+	int			n_rewards;
+	Reward	   *rewards;
+	bool		skip_missing;
+	MemoryContext row_context;
+} EventReceiver;
+
+/* Columns of the query. */
+enum
+{
+	COLUMN_USER, COLUMN_ITEM, COLUMN_TIME, COLUMN_TIE, COLUMN_EVENT, COLUMN_VALUE, COLUMNS
+};
+
+/* ---------------------------------------------------------------- decoding */
+
+void
+rlrec_id_reader_init(RlrecIdReader *reader, Oid type)
+{
+	reader->type = type;
+	if (type != INT2OID && type != INT4OID && type != INT8OID && type != TEXTOID && type != VARCHAROID && type != BPCHAROID)
+	{
+		Oid			output;
+		bool		is_varlena;
+
+		getTypeOutputInfo(type, &output, &is_varlena);
+		fmgr_info(output, &reader->output);
+	}
+}
+
+const char *
+rlrec_id_bytes(RlrecIdReader *reader, Datum datum, size_t *length)
+{
+	struct varlena *text;
+	char	   *string;
+
+	switch (reader->type)
+	{
+		case INT2OID:
+			*length = pg_ltoa(DatumGetInt16(datum), reader->buffer);
+			return reader->buffer;
+		case INT4OID:
+			*length = pg_ltoa(DatumGetInt32(datum), reader->buffer);
+			return reader->buffer;
+		case INT8OID:
+			*length = pg_lltoa(DatumGetInt64(datum), reader->buffer);
+			return reader->buffer;
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+			text = PG_DETOAST_DATUM_PACKED(datum);
+			*length = VARSIZE_ANY_EXHDR(text);
+			return VARDATA_ANY(text);
+		default:
+			string = OutputFunctionCall(&reader->output, datum);
+			*length = strlen(string);
+			return string;
+	}
+}
+
+static pg_attribute_noreturn() void
+bad_event(const EventReceiver *receiver, const char *column, const char *what, int code, bool can_skip)
+{
+	ereport(ERROR,
+			(errcode(code),
+			 errmsg("%s has events whose %s is %s", rlrec_qualified_name(receiver->agent->events), column, what),
+			 can_skip ?
+			 errhint("Mend or delete these rows, or pass over them: SELECT rlrec_alter_agent('%s', options => '{\"skip_missing\": true}').",
+					 receiver->agent->name) :
+			 errhint("Mend or delete these rows, or make the agent over a view that leaves them out.")));
+}
+
+/* Microseconds since 2000-01-01 of a finite time. */
+static int64
+time_of(const EventReceiver *receiver, Datum datum)
+{
+	const char *column = receiver->agent->time_column;
+	const int64 epoch = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+
+	if (receiver->time_type == FLOAT8OID)
+	{
+		double		seconds = DatumGetFloat8(datum) - (double) epoch;
+
+		if (!(fabs(seconds) < 9e12))
+			bad_event(receiver, column, "not a finite number of seconds", ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, false);
+		return (int64) (seconds * USECS_PER_SEC);
+	}
+	if (receiver->time_type == TIMESTAMPOID)
+	{
+		if (TIMESTAMP_NOT_FINITE(DatumGetTimestamp(datum)))
+			bad_event(receiver, column, "infinite", ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, false);
+		return DatumGetTimestamp(datum);
+	}
+	elog(ERROR, "unexpected type %u of time", receiver->time_type);
+	return 0;
+}
+
+static int64
+tie_of(const TupleTableSlot *slot)
+{
+	Datum		datum = slot->tts_values[COLUMN_TIE];
+	ItemPointer tid;
+
+	if (TupleDescAttr(slot->tts_tupleDescriptor, COLUMN_TIE)->atttypid != TIDOID)
+		return DatumGetInt64(datum);
+	tid = (ItemPointer) DatumGetPointer(datum);
+	return ((int64) ItemPointerGetBlockNumberNoCheck(tid) << 16) | ItemPointerGetOffsetNumberNoCheck(tid);
+}
+
+static float
+reward_of(const EventReceiver *receiver, const Datum *values, const bool *nulls)
+{
+	double		reward = 1;
+
+	if (receiver->agent->rewards)
+	{
+		text	   *event = nulls[COLUMN_EVENT] ? NULL : DatumGetTextPP(values[COLUMN_EVENT]);
+
+		reward = 0;
+		for (int i = 0; event && i < receiver->n_rewards; i++)
+			if (VARSIZE_ANY_EXHDR(event) == receiver->rewards[i].length &&
+				memcmp(VARDATA_ANY(event), receiver->rewards[i].event, receiver->rewards[i].length) == 0)
+				reward = receiver->rewards[i].reward;
+	}
+	if (receiver->agent->value_column)
+	{
+		double		value = DatumGetFloat8(values[COLUMN_VALUE]);
+
+		if (!isfinite(value) || fabs(reward * value) > 1e30)
+			bad_event(receiver, receiver->agent->value_column, "not finite", ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, false);
+		reward *= value;
+	}
+	return (float) reward;
+}
+
+static const char *
+missing_column(const EventReceiver *receiver, const bool *nulls)
+{
+	if (nulls[COLUMN_USER])
+		return receiver->agent->user_column;
+	if (nulls[COLUMN_ITEM])
+		return receiver->agent->item_column;
+	if (nulls[COLUMN_TIME] && OidIsValid(receiver->time_type))
+		return receiver->agent->time_column;
+	if (nulls[COLUMN_VALUE] && receiver->agent->value_column)
+		return receiver->agent->value_column;
+	return NULL;
+}
+
+static bool
+receive_event(TupleTableSlot *slot, DestReceiver *self)
+{
+	EventReceiver *receiver = (EventReceiver *) self;
+	MemoryContext old;
+	const char *missing;
+	RlrecEvent	event = {0};
+
+	slot_getallattrs(slot);
+	missing = missing_column(receiver, slot->tts_isnull);
+	if (missing && receiver->skip_missing)
+		return true;
+	if (missing)
+		bad_event(receiver, missing, "NULL", ERRCODE_NULL_VALUE_NOT_ALLOWED, true);
+
+	old = MemoryContextSwitchTo(receiver->row_context);
+	event.user = rlrec_id_bytes(&receiver->user, slot->tts_values[COLUMN_USER], &event.user_length);
+	event.item = rlrec_id_bytes(&receiver->item, slot->tts_values[COLUMN_ITEM], &event.item_length);
+	if (OidIsValid(receiver->time_type))
+		event.time = time_of(receiver, slot->tts_values[COLUMN_TIME]);
+	if (!slot->tts_isnull[COLUMN_TIE])
+		event.tie = tie_of(slot);
+	event.reward = reward_of(receiver, slot->tts_values, slot->tts_isnull);
+	MemoryContextSwitchTo(old);
+	receiver->sink(receiver->argument, &event);
+	MemoryContextReset(receiver->row_context);
+	return true;
+}
+
+static void
+read_rewards(EventReceiver *receiver)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	Reward	   *reward = NULL;
+
+	if (receiver->agent->rewards == NULL)
+		return;
+	receiver->rewards = palloc(JB_ROOT_COUNT(receiver->agent->rewards) * sizeof(Reward));
+	iterator = JsonbIteratorInit(&receiver->agent->rewards->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+		{
+			reward = &receiver->rewards[receiver->n_rewards++];
+			reward->event = value.val.string.val;
+			reward->length = value.val.string.len;
+		}
+		else if (token == WJB_VALUE)
+			reward->reward = (float) DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value.val.numeric)));
+	}
+}
+
+/* ---------------------------------------------------------------- the query */
+
+/* The integer primary key's name, NULL when there is none. */
+static char *
+integer_primary_key(Oid relation)
+{
+	Relation	table = table_open(relation, AccessShareLock);
+	Oid			index;
+	HeapTuple	tuple;
+	char	   *column = NULL;
+
+	(void) RelationGetIndexList(table);
+	index = table->rd_pkindex;
+	if (OidIsValid(index) && HeapTupleIsValid(tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index))))
+	{
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+
+		if (form->indnkeyatts == 1 && form->indkey.values[0] > 0)
+		{
+			char	   *name = get_attname(relation, form->indkey.values[0], false);
+			Oid			type = rlrec_column_type(relation, name);
+
+			if (type == INT2OID || type == INT4OID || type == INT8OID)
+				column = name;
+		}
+		ReleaseSysCache(tuple);
+	}
+	table_close(table, AccessShareLock);
+	return column;
+}
+
+/* What orders events of the same time: a bigint or ctid. */
+static char *
+tie_expression(Oid relation)
+{
+	char		kind = get_rel_relkind(relation);
+	char	   *key;
+
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_MATVIEW)
+		return "NULL::pg_catalog.int8";
+	key = integer_primary_key(relation);
+	if (key)
+		return psprintf("%s::pg_catalog.int8", quote_identifier(key));
+	return "ctid";
+}
+
+/* An expression for the time as timestamp or float8 seconds since 1970; *type says which. */
+static char *
+time_expression(const RlrecAgent *agent, Oid *type)
+{
+	Oid			column = agent->time_column ? rlrec_column_type(agent->events, agent->time_column) : InvalidOid;
+	const char *name = agent->time_column ? quote_identifier(agent->time_column) : NULL;
+
+	*type = OidIsValid(column) ? TIMESTAMPOID : InvalidOid;
+	if (!OidIsValid(column))
+		return "NULL::pg_catalog.timestamp";
+	if (column == TIMESTAMPOID || column == TIMESTAMPTZOID)
+		return pstrdup(name);
+	if (column == DATEOID)
+		return psprintf("%s::pg_catalog.timestamp", name);
+	*type = FLOAT8OID;
+	return psprintf("%s::pg_catalog.float8", name);
+}
+
+static const char *
+id_expression(const RlrecAgent *agent, const char *column)
+{
+	if (rlrec_column_type(agent->events, column) == BPCHAROID)
+		return psprintf("%s::pg_catalog.text", quote_identifier(column));
+	return quote_identifier(column);
+}
+
+/* The comparison of the user column with $1; equality of a nondeterministic collation is narrowed to that of the bytes. */
+static char *
+user_condition(const RlrecAgent *agent)
+{
+	const char *column = quote_identifier(agent->user_column);
+	Oid			collation = InvalidOid;
+	Oid			type;
+	int32		typmod;
+
+	get_atttypetypmodcoll(agent->events, get_attnum(agent->events, agent->user_column), &type, &typmod, &collation);
+	if (OidIsValid(collation) && !get_collation_isdeterministic(collation))
+		return psprintf("%s OPERATOR(pg_catalog.=) $1 AND %s COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) $1", column, column);
+	return psprintf("%s OPERATOR(pg_catalog.=) $1", column);
+}
+
+static char *
+events_query(const RlrecAgent *agent, bool of_user, Oid *time_type)
+{
+	StringInfoData query;
+
+	initStringInfo(&query);
+	appendStringInfo(&query, "SELECT %s, %s, ", id_expression(agent, agent->user_column), id_expression(agent, agent->item_column));
+	appendStringInfo(&query, "%s, %s, ", time_expression(agent, time_type), tie_expression(agent->events));
+	if (agent->rewards)
+		appendStringInfo(&query, "%s::pg_catalog.text, ", quote_identifier(agent->event_column));
+	else
+		appendStringInfoString(&query, "NULL, ");
+	if (agent->value_column)
+		appendStringInfo(&query, "%s::pg_catalog.float8", quote_identifier(agent->value_column));
+	else
+		appendStringInfoString(&query, "NULL::pg_catalog.float8");
+	appendStringInfo(&query, " FROM %s", rlrec_qualified_name(agent->events));
+	if (of_user)
+		appendStringInfo(&query, " WHERE %s", user_condition(agent));
+	return query.data;
+}
+
+static void
+receiver_init(EventReceiver *receiver, const RlrecAgent *agent, Oid time_type, RlrecEventSink sink, void *argument)
+{
+	memset(receiver, 0, sizeof(*receiver));
+	receiver->base = *None_Receiver;
+	receiver->base.receiveSlot = receive_event;
+	receiver->agent = agent;
+	receiver->sink = sink;
+	receiver->argument = argument;
+	receiver->time_type = time_type;
+	receiver->skip_missing = rlrec_option_bool(agent->options, rlrec_agent_options, "skip_missing");
+	rlrec_id_reader_init(&receiver->user, rlrec_column_type(agent->events, agent->user_column));
+	rlrec_id_reader_init(&receiver->item, rlrec_column_type(agent->events, agent->item_column));
+	read_rewards(receiver);
+	receiver->row_context = AllocSetContextCreate(CurrentMemoryContext, "rlrec event", ALLOCSET_SMALL_SIZES);
+}
+
+/* ---------------------------------------------------------------- running it */
+
+/* Prepared queries of this session, by their text; started anew when there are too many. */
+typedef struct PlanEntry
+{
+	uint32		hash;
+	Oid			type;			/* of the parameter */
+	char	   *query;
+	SPIPlanPtr	plan;
+} PlanEntry;
+
+#define MAX_PLANS 32
+static PlanEntry plans[MAX_PLANS];
+static int	n_plans = 0;
+
+static SPIPlanPtr
+prepared_plan(const char *query, Oid type)
+{
+	uint32		hash = hash_bytes((const unsigned char *) query, (int) strlen(query));
+	PlanEntry  *entry;
+	SPIPlanPtr	plan;
+
+	for (int i = 0; i < n_plans; i++)
+		if (plans[i].hash == hash && plans[i].type == type && strcmp(plans[i].query, query) == 0)
+			return plans[i].plan;
+	if (n_plans == MAX_PLANS)
+	{
+		for (int i = 0; i < n_plans; i++)
+		{
+			SPI_freeplan(plans[i].plan);
+			pfree(plans[i].query);
+		}
+		n_plans = 0;
+	}
+	plan = SPI_prepare(query, 1, &type);
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	entry = &plans[n_plans];
+	entry->query = MemoryContextStrdup(TopMemoryContext, query);
+	entry->hash = hash;
+	entry->type = type;
+	entry->plan = plan;
+	n_plans++;
+	return plan;
+}
+
+typedef struct IdColumn
+{
+	const RlrecAgent *agent;
+	const char *column;
+} IdColumn;
+
+/* To the error of an input function. */
+static void
+id_context(void *argument)
+{
+	const IdColumn *id = argument;
+
+	errhint("Column \"%s\" of %s has type %s; pass an id of that type.", id->column, rlrec_qualified_name(id->agent->events),
+			format_type_be(rlrec_column_type(id->agent->events, id->column)));
+}
+
+Datum
+rlrec_id_datum(const RlrecAgent *agent, const char *column, const char *id)
+{
+	IdColumn	id_column = {agent, column};
+	ErrorContextCallback context = {error_context_stack, id_context, &id_column};
+	Oid			input;
+	Oid			parameter;
+	Datum		datum;
+
+	getTypeInputInfo(rlrec_column_type(agent->events, column), &input, &parameter);
+	error_context_stack = &context;
+	datum = OidInputFunctionCall(input, (char *) id, parameter, -1);
+	error_context_stack = context.previous;
+	return datum;
+}
+
+void
+rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SPIExecuteOptions options = {0};
+	EventReceiver receiver;
+	Oid			type = rlrec_column_type(agent->events, agent->user_column);
+	Oid			time_type;
+	char	   *query = events_query(agent, user != NULL, &time_type);
+	int			result;
+
+	receiver_init(&receiver, agent, time_type, sink, argument);
+	options.dest = (DestReceiver *) &receiver;
+	options.read_only = true;
+	SPI_connect();
+	if (user)
+	{
+		options.params = makeParamList(1);
+		options.params->params[0].ptype = type;
+		options.params->params[0].pflags = PARAM_FLAG_CONST;
+		options.params->params[0].isnull = false;
+		options.params->params[0].value = rlrec_id_datum(agent, agent->user_column, user);
+		result = SPI_execute_plan_extended(prepared_plan(query, type), &options);
+	}
+	else
+		result = SPI_execute_extended(query, &options);
+	if (result < 0)
+		elog(ERROR, "could not read the events: %s", SPI_result_code_string(result));
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(receiver.row_context);
+}
+
+/* ---------------------------------------------------------------- order */
+
+static int
+compare_places(const void *a, const void *b)
+{
+	const RlrecPlace *x = a;
+	const RlrecPlace *y = b;
+
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	if (x->tie != y->tie)
+		return x->tie < y->tie ? -1 : 1;
+	return x->item < y->item ? -1 : x->item > y->item;
+}
+
+/* Sorts a user's events [n] by (time, tie); logs mostly come in order already. */
+void
+rlrec_places_sort(RlrecPlace *places, int64 n)
+{
+	for (int64 i = 1; i < n; i++)
+		if (compare_places(&places[i - 1], &places[i]) > 0)
+		{
+			qsort(places, n, sizeof(RlrecPlace), compare_places);
+			return;
+		}
+}

@@ -1,0 +1,60 @@
+/*
+ * event_stream.h
+ *	  The rows of the events table, decoded, one after the other.
+ */
+#ifndef RLREC_EVENT_STREAM_H
+#define RLREC_EVENT_STREAM_H
+
+#include "fmgr.h"
+#include "store/agent.h"
+#include "tcop/dest.h"
+
+/* How an id is turned into bytes. */
+typedef struct RlrecIdReader
+{
+	Oid			type;			/* looked through domains; bpchar is read as text */
+	FmgrInfo	output;			/* of other types than integers and text */
+	char		buffer[32];
+} RlrecIdReader;
+
+extern void rlrec_id_reader_init(RlrecIdReader *reader, Oid type);
+
+/* The bytes of an id, as its type's output function writes them; good until the next one, or allocated in CurrentMemoryContext. */
+extern const char *rlrec_id_bytes(RlrecIdReader *reader, Datum datum, size_t *length);
+
+/* An event, decoded. Strings are good until the next one. */
+typedef struct RlrecEvent
+{
+	const char *user;
+	size_t		user_length;
+	const char *item;
+	size_t		item_length;
+	int64		time;			/* microseconds since 2000-01-01; 0 without a time column */
+	int64		tie;			/* orders events of the same time */
+	float		reward;
+} RlrecEvent;
+
+typedef void (*RlrecEventSink) (void *argument, const RlrecEvent *event);
+
+/*
+ * Runs the query over the agent's events as the current user and hands each row to the sink: all events, or those of one user when user is not
+ * NULL. Order is the sink's business. The active snapshot is used.
+ */
+extern void rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument);
+
+/* An id's text as a value of the base type of its column, or the error of its input function with a hint. */
+extern Datum rlrec_id_datum(const RlrecAgent *agent, const char *column, const char *id);
+
+/* Where an event stands in a user's history. */
+typedef struct RlrecPlace
+{
+	int64		time;
+	int64		tie;
+	int32		item;
+	float		reward;
+} RlrecPlace;
+
+/* Sorts a user's events by (time, tie, item). */
+extern void rlrec_places_sort(RlrecPlace *places, int64 n);
+
+#endif							/* RLREC_EVENT_STREAM_H */

@@ -1,0 +1,112 @@
+/*
+ * history.c
+ *	  One user's events, read when he is served.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "store/event_stream.h"
+#include "store/events.h"
+
+typedef struct HistoryCollector
+{
+	const RlrecDictionary *items;
+	bool	   *seen;
+	List	  **unknown;
+	RlrecPlace	   *places;
+	int			n;
+	int			capacity;
+	MemoryContext context;
+} HistoryCollector;
+
+static void
+collect_history(void *argument, const RlrecEvent *event)
+{
+	HistoryCollector *collector = argument;
+	int32		item = rlrec_dictionary_find(collector->items, event->item, event->item_length);
+	RlrecPlace	   *place;
+
+	if (item < 0)
+	{
+		if (collector->unknown)
+		{
+			MemoryContext old = MemoryContextSwitchTo(collector->context);
+
+			*collector->unknown = lappend(*collector->unknown, pnstrdup(event->item, event->item_length));
+			MemoryContextSwitchTo(old);
+		}
+		return;
+	}
+	if (collector->seen)
+		collector->seen[item] = true;
+	if (event->reward <= 0)
+		return;
+	if (collector->n == collector->capacity)
+	{
+		collector->capacity *= 2;
+		collector->places = repalloc_huge(collector->places, collector->capacity * sizeof(RlrecPlace));
+	}
+	place = &collector->places[collector->n++];
+	place->time = event->time;
+	place->tie = event->tie;
+	place->item = item;
+	place->reward = event->reward;
+}
+
+static void
+history_of_places(RlrecHistory *history, const RlrecPlace *places, int n)
+{
+	int32	   *item = palloc(Max(n, 1) * sizeof(int32));
+	int64	   *time = palloc(Max(n, 1) * sizeof(int64));
+	float	   *reward = palloc(Max(n, 1) * sizeof(float));
+
+	for (int i = 0; i < n; i++)
+	{
+		item[i] = places[i].item;
+		time[i] = places[i].time;
+		reward[i] = places[i].reward;
+	}
+	history->n = n;
+	history->item = item;
+	history->time = time;
+	history->reward = reward;
+}
+
+void
+rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecDictionary *items, RlrecHistory *history, bool *seen,
+				   List **unknown)
+{
+	HistoryCollector collector = {0};
+
+	collector.items = items;
+	collector.seen = seen;
+	collector.unknown = unknown;
+	collector.capacity = 256;
+	collector.places = palloc(collector.capacity * sizeof(RlrecPlace));
+	collector.context = CurrentMemoryContext;
+	rlrec_events_stream(agent, user, collect_history, &collector);
+	rlrec_places_sort(collector.places, collector.n);
+	history_of_places(history, collector.places, collector.n);
+	pfree(collector.places);
+}
+
+char *
+rlrec_canonical_id(const RlrecAgent *agent, const char *column, const char *id)
+{
+	Oid			type = rlrec_column_type(agent->events, column);
+	Oid			output;
+	bool		is_varlena;
+
+	if (type == TEXTOID || type == VARCHAROID)
+		return pstrdup(id);
+	if (type == BPCHAROID)
+		return pnstrdup(id, bpchartruelen((char *) id, (int) strlen(id)));
+	getTypeOutputInfo(type, &output, &is_varlena);
+	return OidOutputFunctionCall(output, rlrec_id_datum(agent, column, id));
+}
