@@ -239,6 +239,16 @@ rlrec_sum_squares(int64 n, const real *x)
 	return total;
 }
 
+DISPATCHED int
+rlrec_count_at_least(int n, const real *x, real bound)
+{
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+		count += x[i] >= bound;
+	return count;
+}
+
 /* ---------------------------------------------------------------- dropout */
 
 /* 0 or scale for the numbers at i .. i + LANES - 1: a hash of the place (the finaliser of MurmurHash3) against the rate in 31 bits */

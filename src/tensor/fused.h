@@ -17,6 +17,9 @@ extern void rlrec_add(int64 n, real alpha, const real *x, real *y);
 extern void rlrec_scale(int64 n, real alpha, real *x);
 extern double rlrec_sum_squares(int64 n, const real *x);
 
+/* How many x[i] >= bound */
+extern int	rlrec_count_at_least(int n, const real *x, real bound);
+
 /* Each x[i] becomes 0 with probability rate, else x[i] / (1 - rate), by the key alone: the same call drops the gradient. */
 extern void rlrec_dropout(int64 n, real rate, uint64 key, real *x);
 

@@ -24,13 +24,14 @@ struct RlrecPool
 	bool		(*pending) (void);
 	pthread_t	main;
 	pthread_t	helper;
-	pthread_mutex_t lock;		/* over what follows, but for the atomic stop */
+	pthread_mutex_t lock;		/* over what follows, but for the atomic ones */
 	pthread_cond_t wake;
 	pthread_cond_t idle;
 	uint64		round;			/* of the work to do */
 	uint64		finished;		/* rounds */
 	bool		quit;
-	int			stop;			/* by __atomic */
+	int			stop;			/* by __atomic: an interrupt is waiting */
+	int			stopped;		/* by __atomic: a task was told so */
 	RlrecTask	task;
 	void	   *argument;
 };
@@ -113,11 +114,11 @@ rlrec_pool_destroy(RlrecPool *pool)
 bool
 rlrec_pool_stopping(RlrecPool *pool)
 {
-	if (__atomic_load_n(&pool->stop, __ATOMIC_RELAXED))
-		return true;
-	if (!pthread_equal(pthread_self(), pool->main) || !pool->pending())
+	if (pthread_equal(pthread_self(), pool->main) && pool->pending())
+		__atomic_store_n(&pool->stop, 1, __ATOMIC_RELAXED);
+	if (!__atomic_load_n(&pool->stop, __ATOMIC_RELAXED))
 		return false;
-	__atomic_store_n(&pool->stop, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&pool->stopped, 1, __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -138,7 +139,8 @@ wait_for_helper(RlrecPool *pool)
 			until.tv_sec++;
 		}
 		pthread_cond_timedwait(&pool->idle, &pool->lock, &until);
-		(void) rlrec_pool_stopping(pool);
+		if (pool->pending())
+			__atomic_store_n(&pool->stop, 1, __ATOMIC_RELAXED);
 	}
 	pthread_mutex_unlock(&pool->lock);
 }
@@ -147,6 +149,7 @@ bool
 rlrec_pool_run(RlrecPool *pool, RlrecTask task, void *argument)
 {
 	__atomic_store_n(&pool->stop, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&pool->stopped, 0, __ATOMIC_RELAXED);
 	if (pool->threads > 1)
 	{
 		pthread_mutex_lock(&pool->lock);
@@ -161,5 +164,5 @@ rlrec_pool_run(RlrecPool *pool, RlrecTask task, void *argument)
 	else
 		for (int shard = 0; shard < RLREC_SHARDS; shard++)
 			task(pool, shard, argument);
-	return __atomic_load_n(&pool->stop, __ATOMIC_RELAXED) == 0;
+	return __atomic_load_n(&pool->stopped, __ATOMIC_RELAXED) == 0;
 }

@@ -23,7 +23,7 @@ extern RlrecPool *rlrec_pool_create(int threads, bool (*pending) (void));
 /* Stops what runs, waits for it and frees the pool; pool may be NULL. */
 extern void rlrec_pool_destroy(RlrecPool *pool);
 
-/* Runs the task for each shard. Returns false when it was stopped because of an interrupt, with the work undefined. */
+/* Runs the task for each shard. Returns false when a task was told to stop because of an interrupt: its work is to be done again. */
 extern bool rlrec_pool_run(RlrecPool *pool, RlrecTask task, void *argument);
 
 /* For tasks, every few milliseconds: whether to return without finishing. */
