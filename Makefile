@@ -7,13 +7,16 @@ EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" rlrec.control)
 MODULE_big = rlrec
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src
-SHLIB_LINK = -ldl
+SHLIB_LINK = -ldl -lpthread
+
+# The kernels are loops that only pay when they are unrolled, and a square root there never sets errno.
+src/tensor/fused.o: CFLAGS += -O3 -fno-math-errno
 
 # The install script is its parts in this order.
 SQL_PARTS = $(addprefix sql/,$(addsuffix .sql, \
 	schema weights store agent train serve evaluate))
 DATA_built = rlrec--$(EXTVERSION).sql
-EXTRA_CLEAN = rlrec--$(EXTVERSION).sql
+EXTRA_CLEAN = rlrec--$(EXTVERSION).sql test/unit/gradients
 
 # In test/: sql/ for pg_regress and specs/ for the isolation tester; what they should print is in expected/. A test and a part in sql/ must
 # differ in name: pg_regress 15 looks in ./sql before test/sql.
@@ -30,3 +33,9 @@ rlrec--$(EXTVERSION).sql: $(SQL_PARTS) Makefile
 	cat $(SQL_PARTS) > $@
 
 $(OBJS): $(wildcard src/*.h src/*/*.h)
+
+# The layers by themselves, in double precision: gradients against finite differences.
+UNIT_SOURCES = test/unit/gradients.c src/tensor/fused.c src/encoder/history.c $(sort $(wildcard src/nn/*.c))
+test/unit/gradients: $(UNIT_SOURCES) $(wildcard src/*/*.h)
+	$(CC) $(CFLAGS) -O2 -DRLREC_DOUBLE -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
+		$(UNIT_SOURCES) -lm -o $@

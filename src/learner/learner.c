@@ -18,6 +18,7 @@ const RlrecLearner *const rlrec_learners[] = {
 	&rlrec_ease,
 	&rlrec_als,
 	&rlrec_markov,
+	&rlrec_supervised,
 	&rlrec_hybrid,
 	&rlrec_auto,
 	NULL

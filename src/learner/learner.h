@@ -69,6 +69,9 @@ typedef struct RlrecLearner
 
 	/* Similarity of each item to one; NULL when the learner has none (then cosine over the items' users stands in). */
 	void		(*similar) (const RlrecModel *model, int32 item, float *scores);
+
+	/* Fitting takes minutes where others take seconds: auto and hybrid try it only when it is named. */
+	bool		costly;
 } RlrecLearner;
 
 extern const RlrecLearner rlrec_popularity;
@@ -77,6 +80,7 @@ extern const RlrecLearner rlrec_itemknn;
 extern const RlrecLearner rlrec_ease;
 extern const RlrecLearner rlrec_als;
 extern const RlrecLearner rlrec_markov;
+extern const RlrecLearner rlrec_supervised;
 extern const RlrecLearner rlrec_hybrid;
 extern const RlrecLearner rlrec_auto;
 

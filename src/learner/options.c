@@ -91,6 +91,20 @@ rlrec_option_int(const Jsonb *options, const RlrecOption *specs, const char *nam
 	return (int) rlrec_option_real(options, specs, name);
 }
 
+char *
+rlrec_option_choice(const Jsonb *options, const RlrecOption *specs, const char *name)
+{
+	const RlrecOption *spec = find_spec(specs, name);
+	JsonbValue	buffer;
+	JsonbValue *value = find_value(options, name, &buffer);
+
+	if (value == NULL)
+		return pnstrdup(spec->summary, strcspn(spec->summary, ","));
+	if (value->type != jbvString)
+		elog(ERROR, "option \"%s\" is not a word", name);
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
 List *
 rlrec_option_names(const Jsonb *options, const RlrecOption *specs, const char *name)
 {
@@ -132,6 +146,8 @@ describe_option(const RlrecOption *option)
 			return psprintf("a number from %g to %g", option->minimum, option->maximum);
 		case RLREC_OPTION_INTERVAL:
 			return "an interval such as \"30 days\", or seconds";
+		case RLREC_OPTION_CHOICE:
+			return psprintf("one of %s", option->summary);
 		case RLREC_OPTION_NAMES:
 			return "an array of learners' names";
 	}
@@ -156,6 +172,21 @@ names_are_learners(const JsonbValue *value)
 	return n > 0;
 }
 
+/* Whether the string is one of the words between ", ". */
+static bool
+is_choice(const char *choices, const JsonbValue *value)
+{
+	for (const char *word = choices; *word != '\0'; word += strspn(word, ", "))
+	{
+		int			length = (int) strcspn(word, ",");
+
+		if (length == value->val.string.len && strncmp(word, value->val.string.val, length) == 0)
+			return true;
+		word += length;
+	}
+	return false;
+}
+
 static bool
 is_valid(const RlrecOption *option, const JsonbValue *value)
 {
@@ -165,6 +196,8 @@ is_valid(const RlrecOption *option, const JsonbValue *value)
 		return true;
 	if (option->type == RLREC_OPTION_BOOL)
 		return value->type == jbvBool;
+	if (option->type == RLREC_OPTION_CHOICE)
+		return value->type == jbvString && is_choice(option->summary, value);
 	if (option->type == RLREC_OPTION_NAMES)
 		return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) && names_are_learners(value);
 	if (option->type == RLREC_OPTION_INTERVAL && value->type == jbvString)

@@ -14,6 +14,7 @@ typedef enum RlrecOptionType
 	RLREC_OPTION_INT,
 	RLREC_OPTION_REAL,
 	RLREC_OPTION_INTERVAL,		/* "30 days"; read as seconds */
+	RLREC_OPTION_CHOICE,		/* one of the words of the summary */
 	RLREC_OPTION_NAMES			/* ["itemknn", "markov"], each a learner's name */
 } RlrecOptionType;
 
@@ -25,13 +26,16 @@ typedef struct RlrecOption
 	double		initial;		/* default; of an interval in seconds; NAMES have none */
 	double		minimum;		/* inclusive */
 	double		maximum;		/* inclusive */
-	const char *summary;
+	const char *summary;		/* of a CHOICE its words, "full, sampled"; the default is the first */
 } RlrecOption;
 
 /* Each returns the option's value in the object, else the default that its spec gives. options may be NULL. */
 extern bool rlrec_option_bool(const Jsonb *options, const RlrecOption *specs, const char *name);
 extern int	rlrec_option_int(const Jsonb *options, const RlrecOption *specs, const char *name);
 extern double rlrec_option_real(const Jsonb *options, const RlrecOption *specs, const char *name);
+
+/* A palloc'd word. */
+extern char *rlrec_option_choice(const Jsonb *options, const RlrecOption *specs, const char *name);
 
 /* A List of palloc'd C strings, NIL when not given. */
 extern List *rlrec_option_names(const Jsonb *options, const RlrecOption *specs, const char *name);

@@ -32,7 +32,7 @@ choose(const RlrecFit *fit, const List *names, bool with_hybrid, bool strict)
 
 		if (learner == &rlrec_auto || (learner == &rlrec_hybrid && !(with_hybrid && named(names, learner->name))))
 			continue;
-		if (names != NIL && !named(names, learner->name))
+		if (names != NIL ? !named(names, learner->name) : learner->costly)
 			continue;
 
 		obstacle = learner->obstacle(fit);

@@ -87,8 +87,8 @@ find_symbols(void *library)
 	}
 }
 
-static void
-load(void)
+void
+rlrec_blas_load(void)
 {
 	void	   *library;
 	const char *failure = NULL;
@@ -125,7 +125,7 @@ rlrec_gemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha,
 	int			depth = Min(k, DEPTH);
 	int			rows = CALL_WORK / Max(columns * depth, 1);
 
-	load();
+	rlrec_blas_load();
 	for (int i = 0; i < m; i += Min(rows, m - i))
 		for (int j = 0; j < n; j += Min(columns, n - j))
 			for (int p = 0; p == 0 || p < k; p += Max(Min(depth, k - p), 1))
@@ -137,6 +137,14 @@ rlrec_gemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha,
 						  transpose_b ? b + (size_t) j * ldb + p : b + (size_t) p * ldb + j, ldb,
 						  p == 0 ? beta : 1, c + (size_t) i * ldc + j, ldc);
 			}
+}
+
+void
+rlrec_gemm_raw(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
+			   const float *b, int ldb, float beta, float *c, int ldc)
+{
+	blas.gemm(ROW_MAJOR, transpose_a ? TRANSPOSE : NO_TRANSPOSE, transpose_b ? TRANSPOSE : NO_TRANSPOSE, m, n, k, alpha,
+			  a, lda, b, ldb, beta, c, ldc);
 }
 
 /* The lower triangle of c (n,n), n <= BLOCK: op(a)^T op(a) as rlrec_syrk(), with a (n,k) when by_rows. */
@@ -154,7 +162,7 @@ syrk_block(bool by_rows, int n, int k, float alpha, const float *a, int lda, flo
 void
 rlrec_syrk(int n, int k, float alpha, const float *a, int lda, float beta, float *c, int ldc)
 {
-	load();
+	rlrec_blas_load();
 	for (int i = 0; i < n; i += BLOCK)
 	{
 		int			size = Min(BLOCK, n - i);
@@ -240,7 +248,7 @@ multiply_rows(int n, int at, int size, float *a, int lda)
 bool
 rlrec_invert(int n, float *a, int lda, void (*progress) (int64 done, int64 total))
 {
-	load();
+	rlrec_blas_load();
 	for (int at = 0; at < n; at += BLOCK)
 	{
 		if (!factor_rows(at, Min(BLOCK, n - at), a, lda))
@@ -267,7 +275,7 @@ rlrec_solve(int n, float *a, int lda, float *b)
 	int			sides = 1;
 	int			info;
 
-	load();
+	rlrec_blas_load();
 	blas.potrf("U", &n, a, &lda, &info, 1);
 	if (info != 0)
 		return false;

@@ -5,6 +5,8 @@
 #ifndef RLREC_BLAS_H
 #define RLREC_BLAS_H
 
+#include "tensor/real.h"
+
 /*
  * All matrices are row-major float32. Each call loads OpenBLAS if it is not there yet (an error with a hint when it cannot) and checks
  * for interrupts between blocks; call only outside critical sections.
@@ -13,6 +15,14 @@
 /* c (m,n) = alpha * op(a) op(b) + beta * c, with op(a) (m,k), op(b) (k,n) */
 extern void rlrec_gemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
 					   const float *b, int ldb, float beta, float *c, int ldc);
+
+/*
+ * The same for the tasks of a thread pool, and for pieces of work that are small: no interrupts, no errors, on one thread. The backend's own
+ * thread must have called rlrec_blas_load() before.
+ */
+extern void rlrec_gemm_raw(bool transpose_a, bool transpose_b, int m, int n, int k, real alpha, const real *a, int lda,
+						   const real *b, int ldb, real beta, real *c, int ldc);
+extern void rlrec_blas_load(void);
 
 /* The lower triangle of c (n,n) = alpha * a^T a + beta * c, with a (k,n) */
 extern void rlrec_syrk(int n, int k, float alpha, const float *a, int lda, float beta, float *c, int ldc);

@@ -1,0 +1,91 @@
+/*
+ * history.h
+ *	  The user-state encoder: a causal transformer over the items of a user's history, oldest first.
+ *
+ * Knows of no SQL and allocates nothing. Positions are packed: a batch is the sequences' items one after another.
+ */
+#ifndef RLREC_HISTORY_H
+#define RLREC_HISTORY_H
+
+#include "nn/attention.h"
+#include "nn/feedforward.h"
+
+#define RLREC_HISTORY_MAX_BLOCKS 16
+
+typedef struct RlrecHistoryShape
+{
+	int			length;			/* of the longest history */
+	int			dimension;		/* of embeddings and state, d */
+	int			blocks;
+	int			heads;
+	int			hidden;			/* of the feed-forward network */
+	bool		gated;			/* a block's output is added through a learned gate */
+	real		dropout;
+} RlrecHistoryShape;
+
+/* The parameters of a block, and those after the last block. A norm is gain[d] and bias[d]. */
+typedef enum RlrecHistoryPart
+{
+	RLREC_HISTORY_ATTENTION_NORM,	/* (2,d) */
+	RLREC_HISTORY_QKV,			/* (d,3d) */
+	RLREC_HISTORY_RELATIVE,		/* (heads,length) as in nn/attention.h */
+	RLREC_HISTORY_OUT,			/* (d,d) */
+	RLREC_HISTORY_ATTENTION_GATE,	/* (d,d), none when not gated */
+	RLREC_HISTORY_FORWARD_NORM, /* (2,d) */
+	RLREC_HISTORY_UP,			/* (d,2 hidden) */
+	RLREC_HISTORY_DOWN,			/* (hidden,d) */
+	RLREC_HISTORY_FORWARD_GATE, /* (d,d), none when not gated */
+	RLREC_HISTORY_PARTS
+} RlrecHistoryPart;
+
+#define RLREC_HISTORY_MAX_TENSORS (RLREC_HISTORY_MAX_BLOCKS * RLREC_HISTORY_PARTS + 1)
+
+/* Tensor b * RLREC_HISTORY_PARTS + part is block b's; the one after them is the last norm. */
+typedef struct RlrecHistoryWeights
+{
+	real	   *tensor[RLREC_HISTORY_MAX_TENSORS];
+} RlrecHistoryWeights;
+
+extern int	rlrec_history_tensors(const RlrecHistoryShape *shape);
+
+/* Name (into a buffer of 64) and shape of a tensor; rows is 0 when the network has none there. */
+extern void rlrec_history_describe(const RlrecHistoryShape *shape, int tensor, char *name, int *rows, int *columns);
+
+/* Numbers in all tensors, and their places one after another. */
+extern size_t rlrec_history_parameters(const RlrecHistoryShape *shape);
+extern RlrecHistoryWeights rlrec_history_place(const RlrecHistoryShape *shape, real *parameters);
+
+extern void rlrec_history_initialize(const RlrecHistoryShape *shape, uint64 key, const RlrecHistoryWeights *weights);
+
+/* A batch of n = start[sequences] positions */
+typedef struct RlrecPacked
+{
+	int			sequences;
+	const int  *start;			/* [sequences + 1] */
+	const int32 *item;			/* [n] */
+} RlrecPacked;
+
+/* Numbers of workspace for batches of at most n positions in sequences of at most `longest`. */
+extern size_t rlrec_history_workspace(const RlrecHistoryShape *shape, int n, int longest);
+
+/*
+ * The states after each position, (n,d), in the workspace; e (items,d) are the embeddings of items. The workspace must stay for the
+ * gradient, and have room for this n and longest.
+ */
+extern real *rlrec_history_forward(const RlrecHistoryShape *shape, const RlrecHistoryWeights *weights, const real *e,
+								   const RlrecPacked *batch, uint64 key, real *workspace);
+
+/* From dstates (n,d), which is overwritten: gradients added to those of the weights and of e. */
+extern void rlrec_history_backward(const RlrecHistoryShape *shape, const RlrecHistoryWeights *weights, const RlrecPacked *batch,
+								   uint64 key, real *workspace, real *dstates, const RlrecHistoryWeights *gradient, real *de);
+
+/* Numbers of scratch for rlrec_history_state() of n items. */
+extern size_t rlrec_history_scratch(const RlrecHistoryShape *shape, int n);
+
+/*
+ * state[d] after the last of n items, 0 < n <= length, without dropout, by the kernels of serving.
+ */
+extern void rlrec_history_state(const RlrecHistoryShape *shape, const RlrecHistoryWeights *weights, const real *e,
+								int n, const int32 *item, real *state, real *scratch);
+
+#endif							/* RLREC_HISTORY_H */

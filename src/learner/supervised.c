@@ -1,0 +1,261 @@
+/*
+ * supervised.c
+ *	  The next-item policy: a causal transformer over the user's history, trained by its own events (Kang and McAuley 2018, SASRec, with
+ *	  cross-entropy over the catalogue as in Klenitskiy and Vasilev 2023).
+ *
+ * The tensors are `parameters`, `item_embedding` and those of encoder/history.c. A score is the product of the state after the last
+ * events and the item's embedding.
+ */
+#include "postgres.h"
+
+#include <math.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+
+#include "learner/learner.h"
+#include "learner/next_item.h"
+#include "tensor/kernels.h"
+
+static const RlrecOption options[] = {
+	{"length", RLREC_OPTION_INT, 200, 1, 4096, "events of a history that are looked at"},
+	{"dimension", RLREC_OPTION_INT, 64, 4, 1024, "numbers that describe a state and an item"},
+	{"blocks", RLREC_OPTION_INT, 2, 1, RLREC_HISTORY_MAX_BLOCKS, "layers of the transformer"},
+	{"heads", RLREC_OPTION_INT, 1, 1, 64, "attention heads; must divide dimension"},
+	{"hidden", RLREC_OPTION_INT, 128, 1, 8192, "width of the feed-forward network"},
+	{"gates", RLREC_OPTION_BOOL, 1, 0, 1, "whether what a block adds is weighed by a gate"},
+	{"dropout", RLREC_OPTION_REAL, 0.2, 0, 0.95, "share of the numbers that are left out in training"},
+	{"epochs", RLREC_OPTION_INT, 200, 1, 100000, "most passes over the events"},
+	{"patience", RLREC_OPTION_INT, 10, 1, 100000, "epochs without a better validation, after which to stop"},
+	{"minutes", RLREC_OPTION_REAL, 0, 0, 1e6, "after which to stop; 0 for never"},
+	{"batch", RLREC_OPTION_INT, 128, 1, 100000, "histories a step"},
+	{"learning_rate", RLREC_OPTION_REAL, 0.001, 1e-9, 1, "of AdamW"},
+	{"weight_decay", RLREC_OPTION_REAL, 0, 0, 1, "of AdamW"},
+	{"warmup", RLREC_OPTION_INT, 100, 0, 1000000, "steps in which the learning rate rises"},
+	{"clip", RLREC_OPTION_REAL, 0, 0, 1e9, "longest gradient; 0 for any"},
+	{"windows", RLREC_OPTION_INT, 1, 0, 3, "XXX"},
+	{"fade", RLREC_OPTION_REAL, 0, 0, 1, "XXX"},
+	{"average", RLREC_OPTION_REAL, 0, 0, 0.99999, "decay of the moving average of the weights; 0 for none"},
+	{"loss", RLREC_OPTION_CHOICE, 0, 0, 0, "full, sampled"},
+	{"negatives", RLREC_OPTION_INT, 512, 1, 65536, "items sampled with loss sampled"},
+	{"threads", RLREC_OPTION_INT, 0, 0, 2, "of training; 0 for one a core"},
+	{"seed", RLREC_OPTION_INT, 1, 0, PG_INT32_MAX, "of all that is random"},
+	{NULL}
+};
+
+static const char *
+obstacle(const RlrecFit *fit)
+{
+	int			heads = rlrec_option_int(fit->options, options, "heads");
+
+	if (rlrec_option_int(fit->options, options, "dimension") % heads != 0)
+		return "option \"heads\" does not divide option \"dimension\"";
+	return NULL;
+}
+
+static RlrecNextItem
+read_options(const Jsonb *given)
+{
+	RlrecNextItem config = {0};
+
+	config.shape.length = rlrec_option_int(given, options, "length");
+	config.shape.dimension = rlrec_option_int(given, options, "dimension");
+	config.shape.blocks = rlrec_option_int(given, options, "blocks");
+	config.shape.heads = rlrec_option_int(given, options, "heads");
+	config.shape.hidden = rlrec_option_int(given, options, "hidden");
+	config.shape.gated = rlrec_option_bool(given, options, "gates");
+	config.shape.dropout = rlrec_option_real(given, options, "dropout");
+	config.adam.learning_rate = rlrec_option_real(given, options, "learning_rate");
+	config.adam.beta1 = 0.9;
+	config.adam.beta2 = 0.98;
+	config.adam.weight_decay = rlrec_option_real(given, options, "weight_decay");
+	config.adam.warmup = rlrec_option_int(given, options, "warmup");
+	config.adam.clip = rlrec_option_real(given, options, "clip");
+	config.epochs = rlrec_option_int(given, options, "epochs");
+	config.batch = rlrec_option_int(given, options, "batch");
+	config.patience = rlrec_option_int(given, options, "patience");
+	config.seconds = 60 * rlrec_option_real(given, options, "minutes");
+	config.windows = rlrec_option_int(given, options, "windows");
+	config.fade = rlrec_option_real(given, options, "fade");
+	config.average = rlrec_option_real(given, options, "average");
+	if (strcmp(rlrec_option_choice(given, options, "loss"), "sampled") == 0)
+		config.negatives = rlrec_option_int(given, options, "negatives");
+	config.threads = rlrec_option_int(given, options, "threads");
+	if (config.threads == 0)
+		config.threads = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
+	config.seed = rlrec_option_int(given, options, "seed");
+	return config;
+}
+
+/* The positive events of all users. */
+static RlrecSequences
+read_sequences(const RlrecFit *fit)
+{
+	const RlrecEvents *events = fit->events;
+	int32		n_users = events->users.n;
+	int64	   *start = palloc_extended(((Size) n_users + 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	int32	   *item;
+	int64		n = 0;
+	RlrecSequences data = {0};
+
+	for (int32 u = 0; u < n_users; u++)
+		n += events->end[u] - events->start[u];
+	item = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(Max(n, 1), sizeof(int32)));
+	n = 0;
+	for (int32 u = 0; u < n_users; u++)
+	{
+		start[u] = n;
+		for (int64 e = events->start[u]; e < events->end[u]; e++)
+			if (events->reward[e] > 0)
+				item[n++] = events->item[e];
+		CHECK_FOR_INTERRUPTS();
+	}
+	start[n_users] = n;
+	data.n_users = n_users;
+	data.n_items = events->items.n;
+	data.start = start;
+	data.item = item;
+	if (fit->features != NULL && fit->features->n_features > 0)
+	{
+		data.n_features = fit->features->n_features;
+		data.features = (RlrecItemFeatures) {fit->features->start, fit->features->feature, fit->features->value};
+	}
+	return data;
+}
+
+static void
+check_memory(const RlrecFit *fit, const RlrecNextItem *config, const RlrecSequences *data)
+{
+	Size		needed = add_size(rlrec_next_item_memory(config, data), mul_size(data->start[data->n_users], sizeof(int32)));
+
+	if (needed > fit->budget)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("learner \"supervised\" needs more memory than it may use"),
+				 errdetail("It needs %zu MB for %d items and maintenance_work_mem is %zu MB.", needed / (1024 * 1024) + 1,
+						   data->n_items, fit->budget / (1024 * 1024)),
+				 errhint("Raise maintenance_work_mem, or lower option \"dimension\".")));
+	ereport(DEBUG1, (errmsg_internal("training needs %zu MB", needed / (1024 * 1024) + 1)));
+}
+
+/* The shape, as far as serving needs it */
+enum
+{
+	SHAPE_LENGTH,
+	SHAPE_DIMENSION,
+	SHAPE_BLOCKS,
+	SHAPE_HEADS,
+	SHAPE_HIDDEN,
+	SHAPE_GATED,
+	SHAPE_NUMBERS
+};
+
+static void
+fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
+{
+	RlrecNextItem config = read_options(fit->options);
+	const RlrecHistoryShape *shape = &config.shape;
+	RlrecSequences data = read_sequences(fit);
+	RlrecNextItemResult result;
+	RlrecHistoryWeights weights;
+	Size		bytes = mul_size(mul_size(data.n_items, shape->dimension), sizeof(float));
+	int32	   *numbers = rlrec_tensors_add(tensors, psprintf("%sshape", prefix), RLREC_I32, 1, SHAPE_NUMBERS, 0);
+
+	check_memory(fit, &config, &data);
+	result = rlrec_next_item_train(&config, &data);
+
+	numbers[SHAPE_LENGTH] = shape->length;
+	numbers[SHAPE_DIMENSION] = shape->dimension;
+	numbers[SHAPE_BLOCKS] = shape->blocks;
+	numbers[SHAPE_HEADS] = shape->heads;
+	numbers[SHAPE_HIDDEN] = shape->hidden;
+	numbers[SHAPE_GATED] = shape->gated;
+	memcpy(rlrec_tensors_add(tensors, psprintf("%sitem_embedding", prefix), RLREC_F32, 2, data.n_items, shape->dimension),
+		   result.e, bytes);
+	weights = rlrec_history_place(shape, result.parameters);
+	for (int t = 0; t < rlrec_history_tensors(shape); t++)
+	{
+		char		name[64];
+		int			rows;
+		int			columns;
+
+		rlrec_history_describe(shape, t, name, &rows, &columns);
+		if (rows > 0)
+			memcpy(rlrec_tensors_add(tensors, psprintf("%s%s", prefix, name), RLREC_F32, 2, rows, columns), weights.tensor[t],
+				   (Size) rows * columns * sizeof(float));
+	}
+}
+
+/* What serving reads of a model; the weights are only read. */
+static const float *
+open_model(const RlrecModel *model, RlrecHistoryShape *shape, RlrecHistoryWeights *weights)
+{
+	const int32 *numbers = rlrec_model_data(model, "shape", RLREC_I32, SHAPE_NUMBERS);
+
+	*shape = (RlrecHistoryShape) {numbers[SHAPE_LENGTH], numbers[SHAPE_DIMENSION], numbers[SHAPE_BLOCKS], numbers[SHAPE_HEADS],
+		numbers[SHAPE_HIDDEN], numbers[SHAPE_GATED] != 0, 0};
+	if (shape->blocks > RLREC_HISTORY_MAX_BLOCKS)
+		elog(ERROR, "model of learner \"supervised\" has %d blocks", shape->blocks);
+	for (int t = 0; t < rlrec_history_tensors(shape); t++)
+	{
+		char		name[64];
+		int			rows;
+		int			columns;
+
+		rlrec_history_describe(shape, t, name, &rows, &columns);
+		weights->tensor[t] = rows == 0 ? NULL :
+			unconstify(float *, (const float *) rlrec_model_data(model, name, RLREC_F32, (int64) rows * columns));
+	}
+	return rlrec_model_data(model, "item_embedding", RLREC_F32, (int64) model->items.n * shape->dimension);
+}
+
+static bool
+score(const RlrecModel *model, const RlrecHistory *history, float *scores)
+{
+	RlrecHistoryShape shape;
+	RlrecHistoryWeights weights;
+	const float *e;
+	float	   *state;
+	float	   *scratch;
+	int			n;
+
+	if (history->n == 0)
+		return false;
+	e = open_model(model, &shape, &weights);
+	n = Min(history->n, shape.length);
+	state = palloc(shape.dimension * sizeof(float));
+	scratch = palloc_extended(rlrec_history_scratch(&shape, n) * sizeof(float), MCXT_ALLOC_HUGE);
+	rlrec_history_state(&shape, &weights, e, n, history->item + history->n - n, state, scratch);
+	rlrec_gemv(model->items.n, shape.dimension, e, state, scores);
+	pfree(scratch);
+	pfree(state);
+	return true;
+}
+
+static void
+similar(const RlrecModel *model, int32 item, float *scores)
+{
+	RlrecHistoryShape shape;
+	RlrecHistoryWeights weights;
+	const float *e = open_model(model, &shape, &weights);
+	const float *own = e + (size_t) item * shape.dimension;
+
+	for (int32 i = 0; i < model->items.n; i++)
+	{
+		const float *other = e + (size_t) i * shape.dimension;
+
+		scores[i] = rlrec_dot(shape.dimension, own, other) /
+			sqrtf(Max(rlrec_dot(shape.dimension, own, own) * rlrec_dot(shape.dimension, other, other), 1e-30f));
+	}
+}
+
+const RlrecLearner rlrec_supervised = {
+	.name = "supervised",
+	.summary = "a transformer over the history, trained to tell the next item",
+	.options = options,
+	.obstacle = obstacle,
+	.fit = fit,
+	.score = score,
+	.similar = similar,
+	.costly = true
+};

@@ -1,0 +1,477 @@
+/*
+ * gradients.c
+ *	  Every layer's gradient, and the whole encoder's, against central differences in double precision.
+ *
+ * Built with RLREC_DOUBLE, so that src/nn and src/encoder/history.c compute in double, with the plain matrix product below in OpenBLAS's
+ * place. A layer is checked through the scalar sum_i c_i y_i of its output with random c. Prints the Test Anything Protocol.
+ */
+#include "postgres.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "encoder/history.h"
+#include "nn/adam.h"
+#include "nn/embedding.h"
+#include "nn/linear.h"
+#include "nn/loss.h"
+#include "tensor/blas.h"
+#include "tensor/random.h"
+
+#undef printf
+#undef vsnprintf
+
+#define STEP 1e-5
+#define TOLERANCE 1e-7			/* of |difference| / (1 + |gradient|) */
+
+static int	tests = 0;
+static int	failures = 0;
+
+static void
+check(bool good, const char *what, double worst)
+{
+	tests++;
+	failures += !good;
+	printf("%s %d - %s (worst %.1e)\n", good ? "ok" : "not ok", tests, what, worst);
+}
+
+void
+rlrec_gemm_raw(bool ta, bool tb, int m, int n, int k, real alpha, const real *a, int lda, const real *b, int ldb, real beta,
+			   real *c, int ldc)
+{
+	for (int i = 0; i < m; i++)
+		for (int j = 0; j < n; j++)
+		{
+			real		s = 0;
+
+			for (int p = 0; p < k; p++)
+				s += (ta ? a[p * lda + i] : a[i * lda + p]) * (tb ? b[j * ldb + p] : b[p * ldb + j]);
+			c[i * ldc + j] = alpha * s + (beta == 0 ? 0 : beta * c[i * ldc + j]);
+		}
+}
+
+/* What the server has under this name */
+int
+pg_snprintf(char *text, size_t size, const char *format,...)
+{
+	va_list		arguments;
+	int			n;
+
+	va_start(arguments, format);
+	n = vsnprintf(text, size, format, arguments);
+	va_end(arguments);
+	return n;
+}
+
+static uint64 drawn = 0;
+
+static real *
+numbers(size_t n, double size)
+{
+	real	   *x = malloc(n * sizeof(real));
+
+	for (size_t i = 0; i < n; i++)
+		x[i] = size * rlrec_random_normal(42, drawn++);
+	return x;
+}
+
+static real *
+zeros(size_t n)
+{
+	return calloc(n, sizeof(real));
+}
+
+static real
+inner(size_t n, const real *x, const real *y)
+{
+	real		s = 0;
+
+	for (size_t i = 0; i < n; i++)
+		s += x[i] * y[i];
+	return s;
+}
+
+/* Compares gradient[n] with the differences of value() in x[n]. */
+static void
+compare(const char *what, double (*value) (void), size_t n, real *x, const real *gradient)
+{
+	double		worst = 0;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		real		was = x[i];
+		double		up;
+		double		down;
+		double		error;
+
+		x[i] = was + STEP;
+		up = value();
+		x[i] = was - STEP;
+		down = value();
+		x[i] = was;
+		error = fabs((up - down) / (2 * STEP) - gradient[i]) / (1 + fabs(gradient[i]));
+		worst = isfinite(error) ? Max(worst, error) : INFINITY;
+	}
+	check(worst < TOLERANCE, what, worst);
+}
+
+/* ---------------------------------------------------------------- layers; d is no multiple of the vectors' 8 */
+
+enum
+{
+	N = 7, D = 10, H = 11, ITEMS = 13
+};
+
+static real *x, *y, *c, *w, *w2, *u, *before, *after;
+static RlrecActivation activation;
+static RlrecFeedForward network;
+
+static double
+value_linear(void)
+{
+	rlrec_linear_forward(N, D, H, x, w, y);
+	return inner(N * H, y, c);
+}
+
+static void
+test_linear(void)
+{
+	real	   *dw = zeros(D * H);
+	real	   *dx = zeros(N * D);
+
+	x = numbers(N * D, 1), w = numbers(D * H, 1), c = numbers(N * H, 1), y = zeros(N * H);
+	rlrec_linear_backward(N, D, H, x, w, c, dw, dx, false);
+	compare("linear, weights", value_linear, D * H, w, dw);
+	compare("linear, input", value_linear, N * D, x, dx);
+}
+
+static double
+value_norm(void)
+{
+	rlrec_norm(N, D, x, w, w2, y, NULL);
+	return inner(N * D, y, c);
+}
+
+static void
+test_norm(void)
+{
+	real	   *moments = zeros(2 * N);
+	real	   *dx = zeros(N * D);
+	real	   *dgain = zeros(D);
+	real	   *dbias = zeros(D);
+
+	x = numbers(N * D, 1), w = numbers(D, 1), w2 = numbers(D, 1), c = numbers(N * D, 1), y = zeros(N * D);
+	rlrec_norm(N, D, x, w, w2, y, moments);
+	rlrec_norm_backward(N, D, x, w, moments, c, dx, dgain, dbias);
+	compare("layer norm, input", value_norm, N * D, x, dx);
+	compare("layer norm, gain", value_norm, D, w, dgain);
+	compare("layer norm, bias", value_norm, D, w2, dbias);
+}
+
+static double
+value_activation(void)
+{
+	rlrec_activate(activation, N * D, x, y);
+	return inner(N * D, y, c);
+}
+
+static double
+value_swiglu(void)
+{
+	rlrec_swiglu(N, D, u, y);
+	return inner(N * D, y, c);
+}
+
+static double
+value_gate(void)
+{
+	memcpy(y, w, N * D * sizeof(real));
+	rlrec_gate(N * D, w2, x, y);
+	return inner(N * D, y, c);
+}
+
+static double
+value_softmax(void)
+{
+	memcpy(y, x, N * D * sizeof(real));
+	rlrec_softmax(N * D, w, y);
+	return inner(N * D, y, c);
+}
+
+static double
+value_dropout(void)
+{
+	memcpy(y, x, N * D * sizeof(real));
+	rlrec_dropout(N * D, 0.4, 77, y);
+	return inner(N * D, y, c);
+}
+
+static void
+test_elementwise(void)
+{
+	real	   *dx = zeros(N * D);
+	real	   *dg = zeros(N * D);
+	real	   *du = zeros(2 * N * D);
+
+	x = numbers(N * D, 1), u = numbers(2 * N * D, 1), w = numbers(N * D, 1), w2 = numbers(N * D, 1);
+	c = numbers(N * D, 1), y = zeros(N * D);
+	for (activation = RLREC_RELU; activation <= RLREC_SILU; activation++)
+	{
+		rlrec_activate_backward(activation, N * D, x, c, dx);
+		compare(activation == RLREC_RELU ? "relu" : activation == RLREC_GELU ? "gelu" : "silu", value_activation, N * D, x, dx);
+	}
+	rlrec_swiglu_backward(N, D, u, c, du);
+	compare("swiglu", value_swiglu, 2 * N * D, u, du);
+	rlrec_gate_backward(N * D, w2, x, c, dx, dg);
+	compare("gate, input", value_gate, N * D, x, dx);
+	compare("gate, gate", value_gate, N * D, w2, dg);
+	(void) value_softmax();
+	memcpy(dx, c, N * D * sizeof(real));
+	rlrec_softmax_backward(N * D, y, dx);
+	compare("softmax, input", value_softmax, N * D, x, dx);
+	compare("softmax, bias", value_softmax, N * D, w, dx);
+	memcpy(dx, c, N * D * sizeof(real));
+	rlrec_dropout(N * D, 0.4, 77, dx);
+	compare("dropout", value_dropout, N * D, x, dx);
+}
+
+static double
+value_network(void)
+{
+	rlrec_feedforward_forward(&network, N, x, w, w2, 5, before, after, y);
+	return inner(N * D, y, c);
+}
+
+static void
+test_feedforward(void)
+{
+	for (int gated = 0; gated < 2; gated++)
+	{
+		real	   *dx = zeros(N * D);
+		real	   *dw = zeros(2 * D * H);
+		real	   *dw2 = zeros(H * D);
+
+		network = (RlrecFeedForward) {D, H, gated, RLREC_GELU, 0.3};
+		x = numbers(N * D, 1), w = numbers(2 * D * H, 0.5), w2 = numbers(H * D, 0.5), c = numbers(N * D, 1), y = zeros(N * D);
+		before = zeros(2 * N * H), after = zeros(N * H);
+		(void) value_network();
+		rlrec_feedforward_backward(&network, N, x, w, w2, 5, before, after, c, dx, dw, dw2, zeros(N * H));
+		compare(gated ? "gated feed-forward, input" : "feed-forward, input", value_network, N * D, x, dx);
+		compare(gated ? "gated feed-forward, up" : "feed-forward, up", value_network, D * rlrec_feedforward_columns(&network), w, dw);
+		compare(gated ? "gated feed-forward, down" : "feed-forward, down", value_network, H * D, w2, dw2);
+	}
+}
+
+/* ---------------------------------------------------------------- attention: 70 positions, so more than one block of rows */
+
+static const int start[] = {0, 1, 70, 75};
+static RlrecAttention attention = {6, 2, 69, 0.3};
+static real *probabilities, *scratch;
+
+static double
+value_attention(void)
+{
+	rlrec_attention_forward(&attention, 3, start, x, w, 9, probabilities, y, scratch);
+	return inner(75 * 6, y, c);
+}
+
+static void
+test_attention(void)
+{
+	real	   *dx = zeros(75 * 18);
+	real	   *dw = zeros(2 * 69);
+
+	x = numbers(75 * 18, 1), w = numbers(2 * 69, 1), c = numbers(75 * 6, 1), y = zeros(75 * 6);
+	probabilities = zeros(rlrec_attention_probabilities(&attention, 3, start));
+	scratch = zeros(rlrec_attention_scratch(&attention, 69));
+	(void) value_attention();
+	rlrec_attention_backward(&attention, 3, start, x, 9, probabilities, c, dx, dw, scratch);
+	compare("attention, input", value_attention, 75 * 18, x, dx);
+	compare("attention, relative", value_attention, 2 * 69, w, dw);
+}
+
+/* ---------------------------------------------------------------- losses and embeddings */
+
+static const int32 target[N] = {3, 0, 12, 3, 5, 1, 1};
+static const int32 sampled[H] = {1, 2, 3, 5, 8, 12, 0, 4, 6, 7, 9};
+static RlrecNegatives negatives = {RLREC_SAMPLED_SOFTMAX, H, sampled, NULL, NULL, 0.7};
+static real *positive, *dx, *dp, *dn;
+
+static double
+value_full(void)
+{
+	memset(dp, 0, ITEMS * D * sizeof(real));
+	return 0.3 * rlrec_loss_full(N, ITEMS, D, 0.3, x, w, target, dx, dp, y);
+}
+
+static double
+value_sampled(void)
+{
+	memset(dp, 0, N * D * sizeof(real));
+	memset(dn, 0, H * D * sizeof(real));
+	return 0.3 * rlrec_loss_sampled(N, D, 0.3, &negatives, x, target, positive, dx, dp, dn, y);
+}
+
+static double
+value_huber(void)
+{
+	memcpy(y, x, N * D * sizeof(real));
+	return 0.3 * rlrec_loss_huber(N * D, 0.3, 0.5, w, y);
+}
+
+static real *
+copied(size_t n, const real *from)
+{
+	return memcpy(malloc(n * sizeof(real)), from, n * sizeof(real));
+}
+
+static void
+test_losses(void)
+{
+	static const char *const names[] = {"sampled softmax", "gbce", "bpr"};
+	char		name[64];
+	real	   *to_x;
+	real	   *to_w;
+
+	x = numbers(N * D, 1), w = numbers(ITEMS * D, 1), y = zeros(N * ITEMS), dx = zeros(N * D), dp = zeros(ITEMS * D);
+	(void) value_full();
+	to_x = copied(N * D, dx), to_w = copied(ITEMS * D, dp);
+	compare("full softmax, states", value_full, N * D, x, to_x);
+	compare("full softmax, embeddings", value_full, ITEMS * D, w, to_w);
+
+	positive = numbers(N * D, 1), w2 = numbers(H * D, 1), dn = zeros(H * D);
+	negatives.e = w2;
+	negatives.correction = numbers(H, 1);
+	for (int loss = RLREC_SAMPLED_SOFTMAX; loss <= RLREC_SAMPLED_BPR; loss++)
+	{
+		real	   *to_n;
+
+		negatives.loss = loss;
+		(void) value_sampled();
+		to_x = copied(N * D, dx), to_w = copied(N * D, dp), to_n = copied(H * D, dn);
+		compare(strcat(strcpy(name, names[loss]), ", states"), value_sampled, N * D, x, to_x);
+		compare(strcat(strcpy(name, names[loss]), ", targets"), value_sampled, N * D, positive, to_w);
+		compare(strcat(strcpy(name, names[loss]), ", negatives"), value_sampled, H * D, w2, to_n);
+	}
+	w = numbers(N * D, 1);
+	(void) value_huber();
+	compare("huber", value_huber, N * D, x, copied(N * D, y));
+}
+
+static const int32 feature_start[ITEMS + 1] = {0, 2, 3, 3, 5, 5, 5, 6, 6, 7, 8, 8, 9, 9};
+static const int32 feature[] = {0, 2, 1, 0, 3, 2, 1, 3, 3};
+static const float feature_value[] = {1, 0.5f, 2, 1, 1, 0.25f, 3, 1, -1};
+static const RlrecItemFeatures features = {feature_start, feature, feature_value};
+
+static double
+value_embedding(void)
+{
+	rlrec_embedding_forward(0, ITEMS, D, w, &features, w2, 0.5, 3, y);
+	rlrec_gather(N, D, 2, target, y, x);
+	return inner(N * D, x, c);
+}
+
+static void
+test_embedding(void)
+{
+	real	   *de = zeros(ITEMS * D);
+	real	   *dprojection = zeros(4 * D);
+
+	w = numbers(ITEMS * D, 1), w2 = numbers(4 * D, 1), c = numbers(N * D, 1), y = zeros(ITEMS * D), x = zeros(N * D);
+	rlrec_scatter_add(N, D, 2, target, c, de);
+	rlrec_embedding_backward(0, ITEMS, D, &features, 0.5, 3, de, dprojection);
+	compare("embedding, table", value_embedding, ITEMS * D, w, de);
+	compare("embedding, projection of features", value_embedding, 4 * D, w2, dprojection);
+}
+
+/* ---------------------------------------------------------------- the encoder */
+
+static RlrecHistoryShape shape = {69, 12, 2, 2, 9, false, 0.2};
+static RlrecHistoryWeights weights;
+static int32 items[75];
+static const RlrecPacked batch = {3, start, items};
+static real *workspace;
+
+static double
+value_history(void)
+{
+	return inner(75 * 12, rlrec_history_forward(&shape, &weights, w, &batch, 11, workspace), c);
+}
+
+static void
+test_history(bool gated)
+{
+	size_t		n;
+	real	   *parameters;
+	real	   *gradient;
+	real	   *de = zeros(ITEMS * 12);
+	real		state[12];
+	real	   *states;
+	real		worst = 0;
+	RlrecHistoryWeights gradients;
+
+	shape.gated = gated;
+	shape.dropout = 0.2;
+	n = rlrec_history_parameters(&shape);
+	parameters = numbers(n, 0.3), gradient = zeros(n), w = numbers(ITEMS * 12, 0.3), c = numbers(75 * 12, 1);
+	weights = rlrec_history_place(&shape, parameters);
+	gradients = rlrec_history_place(&shape, gradient);
+	workspace = zeros(rlrec_history_workspace(&shape, 75, 69));
+	for (int i = 0; i < 75; i++)
+		items[i] = rlrec_random_below(8, i, ITEMS);
+	(void) value_history();
+	rlrec_history_backward(&shape, &weights, &batch, 11, workspace, copied(75 * 12, c), &gradients, de);
+	compare(gated ? "gated encoder, parameters" : "encoder, parameters", value_history, n, parameters, gradient);
+	compare(gated ? "gated encoder, items" : "encoder, items", value_history, ITEMS * 12, w, de);
+
+	shape.dropout = 0;
+	states = rlrec_history_forward(&shape, &weights, w, &batch, 11, workspace);
+	for (int s = 0; s < 3; s++)
+	{
+		int			length = start[s + 1] - start[s];
+
+		rlrec_history_state(&shape, &weights, w, length, items + start[s], state, zeros(rlrec_history_scratch(&shape, length)));
+		for (int k = 0; k < 12; k++)
+			worst = Max(worst, fabs(state[k] - states[(start[s + 1] - 1) * 12 + k]));
+	}
+	check(worst < 1e-12, gated ? "gated encoder, serving is training without dropout" : "encoder, serving is training without dropout",
+		  worst);
+}
+
+/* Adam's first step is the learning rate, whatever the gradient; the gradient is clipped; decay shrinks. */
+static void
+test_adam(void)
+{
+	RlrecAdam	adam = {0.01, 0.9, 0.999, 0, 1, 0};
+	real		g[2] = {300, -400};
+	real		m[2] = {0};
+	real		v[2] = {0};
+	real		p[2] = {1, 1};
+	RlrecAdamStep step = rlrec_adam_step(&adam, 1, rlrec_sum_squares(2, g), 1);
+
+	rlrec_adam_update(2, &step, g, m, v, p);
+	check(fabs(p[0] - 0.99) < 1e-6 && fabs(p[1] - 1.01) < 1e-6, "adam, first step", fabs(p[0] - 0.99));
+	check(fabs(m[0] - 0.06) < 1e-12 && fabs(m[1] + 0.08) < 1e-12, "adam, clipping", fabs(m[0] - 0.06));
+	adam.weight_decay = 0.5;
+	step = rlrec_adam_step(&adam, 1, 1, 1);
+	g[0] = m[0] = v[0] = 0;
+	rlrec_adam_update(1, &step, g, m, v, p);
+	check(fabs(p[0] - 0.99 * 0.995) < 1e-6, "adam, decoupled decay", fabs(p[0] - 0.99 * 0.995));
+}
+
+int
+main(void)
+{
+	test_linear();
+	test_norm();
+	test_elementwise();
+	test_feedforward();
+	test_attention();
+	test_losses();
+	test_embedding();
+	test_history(false);
+	test_history(true);
+	test_adam();
+	printf("1..%d\n", tests);
+	return failures > 0;
+}
