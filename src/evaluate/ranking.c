@@ -54,7 +54,10 @@ named_learners(ArrayType *names)
 	return learners;
 }
 
-/* Every learner that can be fitted, the agent's own first; auto only when it is the agent's, being one of the others. */
+/*
+ * Every learner that can be fitted, the agent's own first; auto, being one of the others, and those that take long only when they are the
+ * agent's own.
+ */
 static List *
 eligible_learners(const RlrecAgent *agent, const RlrecFit *fit)
 {
@@ -65,7 +68,7 @@ eligible_learners(const RlrecAgent *agent, const RlrecFit *fit)
 	{
 		const char *obstacle;
 
-		if (*learner == own || *learner == &rlrec_auto)
+		if (*learner == own || *learner == &rlrec_auto || (*learner)->costly)
 			continue;
 		obstacle = (*learner)->obstacle ? (*learner)->obstacle(fit) : NULL;
 		if (obstacle)
