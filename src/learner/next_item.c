@@ -102,6 +102,7 @@ typedef struct Trainer
 	RlrecHistoryWeights weights;
 	RlrecAdamStep step;
 	uint64		step_key;
+	real		keep;			/* of the average, in this step */
 	real		weight;			/* of a position's loss: 1 / positions of the batch */
 	int32	   *validated;		/* users */
 	int32		n_validated;
@@ -384,8 +385,8 @@ update_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
 	rlrec_adam_update(end - first, &t->step, t->shard[0].gradient + first, t->m + first, t->v + first, t->parameters + first);
 	if (t->average != NULL)
 	{
-		rlrec_scale(end - first, t->config->average, t->average + first);
-		rlrec_add(end - first, 1 - t->config->average, t->parameters + first, t->average + first);
+		rlrec_scale(end - first, t->keep, t->average + first);
+		rlrec_add(end - first, 1 - t->keep, t->parameters + first, t->average + first);
 	}
 }
 
@@ -437,6 +438,7 @@ take_step(Trainer *t, RlrecPool *pool, int64 step, double fade, int n, const Win
 				 errmsg("training of learner \"supervised\" diverged"),
 				 errdetail("The loss of step %lld is not finite.", (long long) step),
 				 errhint("Lower option \"learning_rate\".")));
+	t->keep = Min(t->config->average, (real) step / (step + 10));	/* young averages forget faster */
 	t->step = rlrec_adam_step(&t->config->adam, step, squares, fade);
 	run(pool, update_task, t);
 	return loss;
