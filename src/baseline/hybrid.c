@@ -62,8 +62,8 @@ spread(int32 n, const bool *seen, float *scores)
 	double		sum = 0;
 	double		squares = 0;
 	int32		counted = 0;
-	float		mean;
-	float		scale;
+	double		mean;
+	double		scale;
 
 	for (int32 i = 0; i < n; i++)
 	{
@@ -80,7 +80,7 @@ spread(int32 n, const bool *seen, float *scores)
 	scale = squares > 0 ? sqrt(counted / squares) : 0;
 	for (int32 i = 0; i < n; i++)
 	{
-		float		z = (scores[i] - mean) * scale;
+		float		z = (float) ((scores[i] - mean) * scale);
 
 		scores[i] = copysignf(log1pf(fabsf(z)), z);
 	}

@@ -404,6 +404,7 @@ static void
 push_bins(RlrecFeatureBuilder *builder, const Column *c, double value)
 {
 	int			low = 0;
+	double		gap;
 	double		share;
 
 	if (c->n_knots < 2)
@@ -411,7 +412,8 @@ push_bins(RlrecFeatureBuilder *builder, const Column *c, double value)
 	while (low < c->n_knots - 2 && value > c->knot[low + 1])
 		low++;
 	/* Halves, because the difference of two doubles may not be one. */
-	share = (value / 2 - c->knot[low] / 2) / (c->knot[low + 1] / 2 - c->knot[low] / 2);
+	gap = c->knot[low + 1] / 2 - c->knot[low] / 2;
+	share = gap > 0 ? (value / 2 - c->knot[low] / 2) / gap : 0;
 	push_amount(builder, c->first + low, 1 - share);
 	push_amount(builder, c->first + low + 1, share);
 }

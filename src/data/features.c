@@ -195,7 +195,10 @@ plan_query(Reader *reader, Relation rel, const char *id_column)
 
 	initStringInfo(&query);
 	initStringInfo(&ignored);
-	appendStringInfo(&query, "SELECT i.%s", quote_identifier(id_column));
+	/* The blanks that pad a char(n) do not count. */
+	appendStringInfo(&query, "SELECT i.%s%s", quote_identifier(id_column),
+					 getBaseType(get_atttype(RelationGetRelid(rel), get_attnum(RelationGetRelid(rel), id_column))) == BPCHAROID ?
+					 "::pg_catalog.text" : "");
 	reader->source = palloc(Max(desc->natts, 1) * sizeof(Source));
 	for (int i = 0; i < desc->natts; i++)
 	{

@@ -119,7 +119,7 @@ rlrec_evaluate(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	context = AllocSetContextCreate(CurrentMemoryContext, "rlrec evaluation", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	rlrec_progress_start(agent->anchor);
+	rlrec_progress_start(agent->anchor, false);
 	learners = PG_ARGISNULL(3) ? NIL : named_learners(PG_GETARG_ARRAYTYPE_P(3));
 	rlrec_fit_begin(&fit, agent);
 	split = split_of(protocol, fit.events);

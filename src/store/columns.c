@@ -21,6 +21,7 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -336,12 +337,15 @@ rlrec_agent_infer_columns(RlrecAgent *agent)
 static void
 check_relation(const RlrecAgent *agent, Oid relation, const char *role)
 {
-	if (OidIsValid(relation) && get_rel_name(relation) == NULL)
+	if (!OidIsValid(relation))
+		return;
+	LockRelationOid(relation, AccessShareLock);
+	if (get_rel_name(relation) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("the %s table of agent \"%s\" no longer exists", role, agent->name),
-				 errhint("Create the table again and then the agent: SELECT rlrec_drop_agent('%s'), then rlrec_create_agent(); or name another table with rlrec_alter_agent('%s', %s => '...').",
-						 agent->name, agent->name, role)));
+				 errhint("Create the table again and then the agent: SELECT rlrec_drop_agent(%s), then rlrec_create_agent(); or name another table with rlrec_alter_agent(%s, %s => '...').",
+						 quote_literal_cstr(agent->name), quote_literal_cstr(agent->name), role)));
 }
 
 static void
@@ -349,7 +353,7 @@ check_column(const RlrecAgent *agent, Oid relation, const char *column, const ch
 {
 	Oid			type;
 
-	if (column == NULL)
+	if (column == NULL || !OidIsValid(relation))
 		return;
 	type = rlrec_column_type(relation, column);
 	if (!OidIsValid(type))
@@ -357,7 +361,7 @@ check_column(const RlrecAgent *agent, Oid relation, const char *column, const ch
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of %s does not exist", column, rlrec_qualified_name(relation)),
 				 errdetail("Agent \"%s\" reads it as its %s.", agent->name, argument),
-				 errhint("If the column was renamed, run SELECT rlrec_alter_agent('%s', %s => 'new name').", agent->name, argument)));
+				 errhint("If the column was renamed, run SELECT rlrec_alter_agent(%s, %s => 'new name').", quote_literal_cstr(agent->name), argument)));
 	if (!test(type))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),

@@ -116,8 +116,8 @@ bad_event(const EventReceiver *receiver, const char *column, const char *what, i
 			(errcode(code),
 			 errmsg("%s has events whose %s is %s", rlrec_qualified_name(receiver->agent->events), column, what),
 			 can_skip ?
-			 errhint("Mend or delete these rows, or pass over them: SELECT rlrec_alter_agent('%s', options => '{\"skip_missing\": true}').",
-					 receiver->agent->name) :
+			 errhint("Mend or delete these rows, or pass over them: SELECT rlrec_alter_agent(%s, options => '{\"skip_missing\": true}').",
+					 quote_literal_cstr(receiver->agent->name)) :
 			 errhint("Mend or delete these rows, or make the agent over a view that leaves them out.")));
 }
 
@@ -380,7 +380,7 @@ receiver_init(EventReceiver *receiver, const RlrecAgent *agent, Oid time_type, R
 
 /* ---------------------------------------------------------------- running it */
 
-/* Prepared queries of this session, by their text; started anew when there are too many. */
+/* Prepared queries of this session, by their text and the type of $1. */
 typedef struct PlanEntry
 {
 	uint32		hash;
@@ -389,7 +389,7 @@ typedef struct PlanEntry
 	SPIPlanPtr	plan;
 } PlanEntry;
 
-#define MAX_PLANS 32
+#define MAX_PLANS 64
 static PlanEntry plans[MAX_PLANS];
 static int	n_plans = 0;
 
@@ -403,18 +403,13 @@ prepared_plan(const char *query, Oid type)
 	for (int i = 0; i < n_plans; i++)
 		if (plans[i].hash == hash && plans[i].type == type && strcmp(plans[i].query, query) == 0)
 			return plans[i].plan;
-	if (n_plans == MAX_PLANS)
-	{
-		for (int i = 0; i < n_plans; i++)
-		{
-			SPI_freeplan(plans[i].plan);
-			pfree(plans[i].query);
-		}
-		n_plans = 0;
-	}
 	plan = SPI_prepare(query, 1, &type);
-	if (plan == NULL || SPI_keepplan(plan) != 0)
+	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	if (n_plans == MAX_PLANS)
+		return plan;			/* goes with SPI_finish(); none is evicted, as an outer call may be running it */
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed: %s", SPI_result_code_string(SPI_result));
 	entry = &plans[n_plans];
 	entry->query = MemoryContextStrdup(TopMemoryContext, query);
 	entry->hash = hash;

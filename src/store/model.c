@@ -121,12 +121,13 @@ crc_of(const char *data, size_t length)
 	return crc;
 }
 
-/* Copies a chunk's bytes, which must be length in number, to data; false when the chunk is missing. */
+/* Copies a chunk's bytes, which must be length in number, to data; false when the chunk is missing, or damaged where that is no error. */
 static bool
-read_chunk(int64 id, char *data, size_t length)
+read_chunk(int64 id, char *data, size_t length, bool damaged_ok)
 {
 	RlrecCatalogScan scan;
 	HeapTuple	tuple;
+	bool		good = false;
 
 	rlrec_catalog_begin(&scan, "chunk", "chunk_pkey", CHUNK_ID, F_INT8EQ, Int64GetDatum(id));
 	tuple = rlrec_catalog_next(&scan);
@@ -138,17 +139,20 @@ read_chunk(int64 id, char *data, size_t length)
 
 		heap_deform_tuple(tuple, RelationGetDescr(scan.table), values, nulls);
 		bytes = PG_DETOAST_DATUM_PACKED(values[CHUNK_DATA - 1]);
-		if (VARSIZE_ANY_EXHDR(bytes) != length || crc_of(VARDATA_ANY(bytes), length) != (pg_crc32c) DatumGetInt64(values[CHUNK_CRC - 1]))
+		good = VARSIZE_ANY_EXHDR(bytes) == length &&
+			crc_of(VARDATA_ANY(bytes), length) == (pg_crc32c) DatumGetInt64(values[CHUNK_CRC - 1]);
+		if (!good && !damaged_ok)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("chunk %lld of a model is damaged", (long long) id),
 					 errhint("Train the agent again, or deploy another version with rlrec_rollback().")));
-		memcpy(data, VARDATA_ANY(bytes), length);
+		if (good)
+			memcpy(data, VARDATA_ANY(bytes), length);
 		if ((Pointer) bytes != DatumGetPointer(values[CHUNK_DATA - 1]))
 			pfree(bytes);		/* a small chunk lies in the tuple itself */
 	}
 	rlrec_catalog_end(&scan);
-	return HeapTupleIsValid(tuple);
+	return good;
 }
 
 void
@@ -163,7 +167,7 @@ rlrec_model_read(const RlrecModelRow *row, char *image)
 		uint64		offset = (uint64) i * CHUNK_BYTES;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!read_chunk(row->chunks[i], image + offset, Min(CHUNK_BYTES, row->length - offset)))
+		if (!read_chunk(row->chunks[i], image + offset, Min(CHUNK_BYTES, row->length - offset), false))
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("chunk %lld of a model is missing", (long long) row->chunks[i]),
@@ -214,7 +218,7 @@ finish_chunk(ChunkWriter *writer)
 	int64		id = 0;
 
 	if (previous && i < previous->n_chunks && Min(CHUNK_BYTES, previous->length - (uint64) i * CHUNK_BYTES) == writer->filled &&
-		read_chunk(previous->chunks[i], writer->old, writer->filled) && memcmp(writer->old, writer->buffer, writer->filled) == 0)
+		read_chunk(previous->chunks[i], writer->old, writer->filled, true) && memcmp(writer->old, writer->buffer, writer->filled) == 0)
 		id = previous->chunks[i];
 	if (id == 0)
 		id = insert_chunk(writer);

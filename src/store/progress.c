@@ -25,13 +25,14 @@
 /* Slots of st_progress_param; the phase is text, eight bytes a slot. */
 enum
 {
-	PROGRESS_DONE, PROGRESS_TOTAL, PROGRESS_STARTED, PROGRESS_PHASE, PROGRESS_PHASE_SLOTS = 6
+	PROGRESS_DONE, PROGRESS_TOTAL, PROGRESS_STARTED, PROGRESS_TRAINING, PROGRESS_PHASE, PROGRESS_PHASE_SLOTS = 6
 };
 
 void
-rlrec_progress_start(Oid anchor)
+rlrec_progress_start(Oid anchor, bool training)
 {
 	pgstat_progress_start_command(RLREC_PROGRESS_COMMAND, anchor);
+	pgstat_progress_update_param(PROGRESS_TRAINING, training);
 	pgstat_progress_update_param(PROGRESS_STARTED, GetCurrentTimestamp());
 }
 
@@ -65,13 +66,15 @@ rlrec_progress(const char *phase, int64 done, int64 total)
 int
 rlrec_progress_pid(Oid anchor)
 {
+	pgstat_clear_backend_activity_snapshot();
 	for (int i = 1; i <= pgstat_fetch_stat_numbackends(); i++)
 	{
 		LocalPgBackendStatus *local = rlrec_backend_status(i);
 		PgBackendStatus *status = local ? &local->backendStatus : NULL;
 
 		if (status && status->st_procpid != 0 && status->st_databaseid == MyDatabaseId &&
-			status->st_progress_command == RLREC_PROGRESS_COMMAND && status->st_progress_command_target == anchor)
+			status->st_progress_command == RLREC_PROGRESS_COMMAND && status->st_progress_command_target == anchor &&
+			status->st_progress_param[PROGRESS_TRAINING])
 			return status->st_procpid;
 	}
 	return 0;

@@ -7,7 +7,7 @@
  * attempt, which waits BACKOFF_MS, doubled each time; after MAX_ATTEMPTS it is left. When no worker can be had the row waits, and the next
  * worker of this database that ends its own training takes it.
  *
- * The worker starts before the row is committed, so it first waits for the transaction that made it.
+ * Workers are registered when the transaction that asks for them is about to commit, and first wait until it has.
  */
 #include "postgres.h"
 
@@ -76,6 +76,44 @@ start_worker(int64 training)
 	return RegisterDynamicBackgroundWorker(&worker, &handle);
 }
 
+/* The trainings that this transaction asked for, in TopTransactionContext. */
+static List *pending = NIL;
+
+static void
+start_pending(XactEvent event, void *argument pg_attribute_unused())
+{
+	ListCell   *cell;
+
+	if (event == XACT_EVENT_PRE_COMMIT)
+		foreach(cell, pending)
+		{
+			int64		training = *(int64 *) lfirst(cell);
+
+			if (!start_worker(training))
+				ereport(NOTICE,
+						(errmsg("training %lld waits for a background worker", (long long) training),
+						 errdetail("All are in use; it starts when another training in this database ends."),
+						 errhint("Raise max_worker_processes to train more at once.")));
+		}
+	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		pending = NIL;
+}
+
+static void
+add_pending(int64 training)
+{
+	static bool registered = false;
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	int64	   *copy = palloc(sizeof(int64));
+
+	*copy = training;
+	pending = lappend(pending, copy);
+	MemoryContextSwitchTo(old);
+	if (!registered)
+		RegisterXactCallback(start_pending, NULL);
+	registered = true;
+}
+
 PG_FUNCTION_INFO_V1(rlrec_train_async);
 Datum
 rlrec_train_async(PG_FUNCTION_ARGS)
@@ -92,11 +130,7 @@ rlrec_train_async(PG_FUNCTION_ARGS)
 	rlrec_catalog_execute("INSERT INTO rlrec.training (agent, deploy) VALUES ($1, $2) RETURNING id", 2, types, values, NULL);
 	training = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
-	if (!start_worker(training))
-		ereport(NOTICE,
-				(errmsg("training %lld waits for a background worker", (long long) training),
-				 errdetail("All are in use; it starts when another training in this database ends."),
-				 errhint("Raise max_worker_processes to train more at once.")));
+	add_pending(training);
 	PG_RETURN_INT64(training);
 }
 
@@ -108,13 +142,16 @@ rlrec_cancel_training(PG_FUNCTION_ARGS)
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(agent->id)};
 	int			pid = rlrec_progress_pid(agent->anchor);
-	uint64		waiting;
+	uint64		found;
 
 	SPI_connect();
-	waiting = rlrec_catalog_execute("UPDATE rlrec.training SET state = 'cancelled', finished_at = pg_catalog.clock_timestamp()"
+	found = rlrec_catalog_execute("SELECT pg_catalog.pg_cancel_backend(t.pid) FROM rlrec.training t,"
+								  " pg_catalog.pg_stat_get_activity(t.pid) a"
+								  " WHERE t.agent = $1 AND t.state = 'running' AND a.backend_type = 'rlrec training'", 1, types, values, NULL);
+	found += rlrec_catalog_execute("UPDATE rlrec.training SET state = 'cancelled', finished_at = pg_catalog.clock_timestamp()"
 									" WHERE agent = $1 AND state = 'waiting'", 1, types, values, NULL);
 	SPI_finish();
-	if (pid != 0)
+	if (found == 0 && pid != 0)
 	{
 		RlrecRole	saved;
 
@@ -122,7 +159,7 @@ rlrec_cancel_training(PG_FUNCTION_ARGS)
 		(void) DirectFunctionCall1(pg_cancel_backend, Int32GetDatum(pid));
 		rlrec_run_back(&saved);
 	}
-	PG_RETURN_BOOL(pid != 0 || waiting > 0);
+	PG_RETURN_BOOL(pid != 0 || found > 0);
 }
 
 /* ---------------------------------------------------------------- the worker */
@@ -294,6 +331,7 @@ rlrec_training_main(Datum argument pg_attribute_unused())
 		run_training(training, context);
 		MemoryContextSwitchTo(context);
 		MemoryContextReset(context);
-	} while (execute_alone("SELECT id FROM rlrec.training WHERE state = 'waiting' ORDER BY id LIMIT 1", 0, NULL, NULL, &training));
+	} while (execute_alone("SELECT id FROM rlrec.training WHERE state = 'waiting' OR"
+						   " state = 'running' AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(pid)) ORDER BY id LIMIT 1", 0, NULL, NULL, &training));
 	proc_exit(0);
 }

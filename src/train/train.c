@@ -188,7 +188,7 @@ rlrec_train_agent(const char *name, RlrecDeploy when, RlrecTraining *training)
 
 	/* What was committed while this waited for the lock counts. */
 	agent = rlrec_agent_get_locked(name, RLREC_AGENT_LOCK, "rlrec_train()");
-	rlrec_progress_start(agent->anchor);
+	rlrec_progress_start(agent->anchor, true);
 	model = fit_as_owner(agent, when, &training->metrics, &training->deployed);
 	SPI_connect();
 	id = rlrec_model_store(agent, model, training->metrics, (GetCurrentTimestamp() - started) / 1e6, &training->version);
