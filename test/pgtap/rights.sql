@@ -275,7 +275,6 @@ SELECT throws_ok('SELECT * FROM rlrec_recommend(1, 1)', '42P08', 'there are 2 ag
 
 -- ---- a row whose anchor is gone, or whose OID is another relation's, is no agent
 
-SET LOCAL session_replication_role = replica;
 UPDATE rlrec.agent SET anchor = 'shop.other' WHERE name = 'other';
 SELECT is(as_role('r_stranger', 'SELECT count(*) FROM rlrec.agents'), '(0)', 'a table is no anchor');
 SELECT is(as_role('r_stranger', 'SELECT * FROM rlrec_recommend(1, 1, ''other'')'), '42704: agent "other" does not exist', 'nor for who owns the table');
