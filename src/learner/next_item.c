@@ -413,7 +413,7 @@ deal(Trainer *t, int n, const Window *windows)
 
 /* Returns the mean loss of the batch's positions. */
 static double
-take_step(Trainer *t, RlrecPool *pool, int64 step, double fade, int n, const Window *windows)
+take_step(Trainer *t, RlrecPool *pool, int64 step, int n, const Window *windows)
 {
 	double		loss = 0;
 	double		squares = 0;
@@ -439,7 +439,7 @@ take_step(Trainer *t, RlrecPool *pool, int64 step, double fade, int n, const Win
 				 errdetail("The loss of step %lld is not finite.", (long long) step),
 				 errhint("Lower option \"learning_rate\".")));
 	t->keep = Min(t->config->average, (real) step / (step + 10));	/* young averages forget faster */
-	t->step = rlrec_adam_step(&t->config->adam, step, squares, fade);
+	t->step = rlrec_adam_step(&t->config->adam, step, squares);
 	run(pool, update_task, t);
 	return loss;
 }
@@ -533,7 +533,10 @@ validate(Trainer *t, RlrecPool *pool)
 
 /* ---------------------------------------------------------------- epochs */
 
-/* The training windows of an epoch, in random order; returns their number. */
+/*
+ * The training windows of an epoch, in random order, one a user: the whole history, or a random part of one that is longer than the encoder
+ * looks at, so that over the epochs nothing is left out. Returns their number.
+ */
 static int32
 choose_windows(const Trainer *t, int epoch, Window *windows)
 {
@@ -552,29 +555,8 @@ choose_windows(const Trainer *t, int epoch, Window *windows)
 			continue;
 		if (inputs <= length)
 			windows[n++] = (Window) {u, first, (int32) inputs};
-		else if (t->config->windows == 0)
-			windows[n++] = (Window) {u, first + inputs - length, length};
-		else if (t->config->windows == 1)
-			windows[n++] = (Window) {u, first + rlrec_random_below(key, u, (uint32) (inputs - length + 1)), length};
 		else
-		{
-			/* cut from the end, the last cut at random */
-			int64		end = first + inputs;
-			int64		offset = rlrec_random_below(key, u, length);
-
-			if (offset > 0 && t->config->windows == 3)
-			{
-				windows[n++] = (Window) {u, end - offset, (int32) offset};
-				end -= offset;
-			}
-			while (end > first)
-			{
-				int64		begin = Max(first, end - length);
-
-				windows[n++] = (Window) {u, begin, (int32) (end - begin)};
-				end = begin;
-			}
-		}
+			windows[n++] = (Window) {u, first + rlrec_random_below(key, u, (uint32) (inputs - length + 1)), length};
 	}
 	for (int32 k = n - 1; k > 0; k--)
 	{
@@ -584,16 +566,6 @@ choose_windows(const Trainer *t, int epoch, Window *windows)
 		windows[k] = windows[other];
 		windows[other] = swap;
 	}
-	return n;
-}
-
-static int64
-most_windows(const RlrecNextItem *config, const RlrecSequences *data)
-{
-	int64		n = 0;
-
-	for (int32 u = 0; u < data->n_users; u++)
-		n += (data->start[u + 1] - data->start[u]) / config->shape.length + 2;
 	return n;
 }
 
@@ -612,7 +584,7 @@ static void
 train(Trainer *t, RlrecPool *pool, RlrecNextItemResult *result)
 {
 	const RlrecNextItem *config = t->config;
-	Window	   *windows = ALLOCATE(most_windows(config, t->data), Window);
+	Window	   *windows = ALLOCATE(Max(t->data->n_users, 1), Window);
 	char	   *phase = pstrdup("training epoch 1");
 	int64		step = 0;
 	instr_time	started;
@@ -631,10 +603,9 @@ train(Trainer *t, RlrecPool *pool, RlrecNextItemResult *result)
 		for (int b = 0; b < batches; b++)
 		{
 			int			at = b * config->batch;
-			double		fade = 1 - config->fade * (epoch - 1 + (double) b / batches) / config->epochs;
 
 			rlrec_progress(phase, (int64) (epoch - 1) * batches + b, (int64) config->epochs * batches);
-			loss += take_step(t, pool, ++step, fade, Min(config->batch, n - at), windows + at) / batches;
+			loss += take_step(t, pool, ++step, Min(config->batch, n - at), windows + at) / batches;
 		}
 		trained = seconds_since(started);
 		ndcg = validate(t, pool);

@@ -29,8 +29,6 @@ typedef struct RlrecNextItem
 	int			patience;		/* epochs without a better validation */
 	int			negatives;		/* a micro-batch; 0 for the softmax over all items */
 	int			threads;
-	int			windows;		/* XXX experiments */
-	real		fade;			/* XXX */
 	real		average;		/* decay of the moving average of the weights */
 	double		seconds;		/* after which to stop; 0 for never */
 	uint64		seed;

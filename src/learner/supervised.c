@@ -25,18 +25,16 @@ static const RlrecOption options[] = {
 	{"hidden", RLREC_OPTION_INT, 128, 1, 8192, "width of the feed-forward network"},
 	{"gates", RLREC_OPTION_BOOL, 1, 0, 1, "whether what a block adds is weighed by a gate"},
 	{"dropout", RLREC_OPTION_REAL, 0.2, 0, 0.95, "share of the numbers that are left out in training"},
-	{"epochs", RLREC_OPTION_INT, 200, 1, 100000, "most passes over the events"},
+	{"epochs", RLREC_OPTION_INT, 40, 1, 100000, "most passes over the events"},
 	{"patience", RLREC_OPTION_INT, 10, 1, 100000, "epochs without a better validation, after which to stop"},
 	{"minutes", RLREC_OPTION_REAL, 0, 0, 1e6, "after which to stop; 0 for never"},
-	{"batch", RLREC_OPTION_INT, 128, 1, 100000, "histories a step"},
-	{"learning_rate", RLREC_OPTION_REAL, 0.001, 1e-9, 1, "of AdamW"},
+	{"batch", RLREC_OPTION_INT, 32, 1, 100000, "histories a step"},
+	{"learning_rate", RLREC_OPTION_REAL, 0.003, 1e-9, 1, "of AdamW"},
 	{"weight_decay", RLREC_OPTION_REAL, 0, 0, 1, "of AdamW"},
 	{"warmup", RLREC_OPTION_INT, 100, 0, 1000000, "steps in which the learning rate rises"},
 	{"clip", RLREC_OPTION_REAL, 0, 0, 1e9, "longest gradient; 0 for any"},
-	{"windows", RLREC_OPTION_INT, 1, 0, 3, "XXX"},
-	{"fade", RLREC_OPTION_REAL, 0, 0, 1, "XXX"},
-	{"average", RLREC_OPTION_REAL, 0, 0, 0.99999, "decay of the moving average of the weights; 0 for none"},
-	{"loss", RLREC_OPTION_CHOICE, 0, 0, 0, "full, sampled"},
+	{"average", RLREC_OPTION_REAL, 0.998, 0, 0.99999, "decay of the moving average of the weights; 0 for none"},
+	{"loss", RLREC_OPTION_CHOICE, 0, 0, 0, "sampled, full"},
 	{"negatives", RLREC_OPTION_INT, 512, 1, 65536, "items sampled with loss sampled"},
 	{"threads", RLREC_OPTION_INT, 0, 0, 2, "of training; 0 for one a core"},
 	{"seed", RLREC_OPTION_INT, 1, 0, PG_INT32_MAX, "of all that is random"},
@@ -75,8 +73,6 @@ read_options(const Jsonb *given)
 	config.batch = rlrec_option_int(given, options, "batch");
 	config.patience = rlrec_option_int(given, options, "patience");
 	config.seconds = 60 * rlrec_option_real(given, options, "minutes");
-	config.windows = rlrec_option_int(given, options, "windows");
-	config.fade = rlrec_option_real(given, options, "fade");
 	config.average = rlrec_option_real(given, options, "average");
 	if (strcmp(rlrec_option_choice(given, options, "loss"), "sampled") == 0)
 		config.negatives = rlrec_option_int(given, options, "negatives");

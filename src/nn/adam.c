@@ -9,11 +9,11 @@
 #include "nn/adam.h"
 
 RlrecAdamStep
-rlrec_adam_step(const RlrecAdam *adam, int64 step, double sum_squares, double fade)
+rlrec_adam_step(const RlrecAdam *adam, int64 step, double sum_squares)
 {
 	RlrecAdamStep result;
 	double		length = sqrt(sum_squares);
-	double		rate = adam->learning_rate * fade;
+	double		rate = adam->learning_rate;
 	double		correction = sqrt(1 - pow(adam->beta2, step));
 
 	if (step < adam->warmup)

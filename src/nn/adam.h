@@ -18,9 +18,9 @@ typedef struct RlrecAdam
 } RlrecAdam;
 
 /*
- * The step number `step`, from 1, with a gradient of that sum of squares; `fade` (1 .. 0) multiplies the learning rate. What it returns
- * is for rlrec_adam_update(), on all parameters or on the rows of an embedding that the batch touched.
+ * The step number `step`, from 1, with a gradient of that sum of squares. What it returns is for rlrec_adam_update(), on all parameters
+ * or on the rows of an embedding that the batch touched.
  */
-extern RlrecAdamStep rlrec_adam_step(const RlrecAdam *adam, int64 step, double sum_squares, double fade);
+extern RlrecAdamStep rlrec_adam_step(const RlrecAdam *adam, int64 step, double sum_squares);
 
 #endif							/* RLREC_ADAM_H */

@@ -447,13 +447,13 @@ test_adam(void)
 	real		m[2] = {0};
 	real		v[2] = {0};
 	real		p[2] = {1, 1};
-	RlrecAdamStep step = rlrec_adam_step(&adam, 1, rlrec_sum_squares(2, g), 1);
+	RlrecAdamStep step = rlrec_adam_step(&adam, 1, rlrec_sum_squares(2, g));
 
 	rlrec_adam_update(2, &step, g, m, v, p);
 	check(fabs(p[0] - 0.99) < 1e-6 && fabs(p[1] - 1.01) < 1e-6, "adam, first step", fabs(p[0] - 0.99));
 	check(fabs(m[0] - 0.06) < 1e-12 && fabs(m[1] + 0.08) < 1e-12, "adam, clipping", fabs(m[0] - 0.06));
 	adam.weight_decay = 0.5;
-	step = rlrec_adam_step(&adam, 1, 1, 1);
+	step = rlrec_adam_step(&adam, 1, 1);
 	g[0] = m[0] = v[0] = 0;
 	rlrec_adam_update(1, &step, g, m, v, p);
 	check(fabs(p[0] - 0.99 * 0.995) < 1e-6, "adam, decoupled decay", fabs(p[0] - 0.99 * 0.995));
