@@ -44,10 +44,23 @@ typedef struct Als
 	float	   *chunk;			/* (CHUNK,f) */
 } Als;
 
+/* The factors of both sides, and who had what both ways: at most a column, a row and a reward an event. */
 static const char *
-obstacle(const RlrecFit *data pg_attribute_unused())
+obstacle(const RlrecFit *data)
 {
-	return NULL;
+	const RlrecEvents *events = data->events;
+	int			f = rlrec_option_int(data->options, options, "factors");
+	Size		n = 0;
+	Size		need;
+
+	for (int32 u = 0; u < events->users.n; u++)
+		n += events->end[u] - events->start[u];
+	need = add_size(mul_size((Size) events->users.n + events->items.n, f * sizeof(float)),
+					mul_size(n, 2 * (sizeof(int32) + sizeof(float))));
+	if (need <= data->budget)
+		return NULL;
+	return psprintf("the factors of %d users and %d items need %zu MB, and maintenance_work_mem allows %zu MB",
+					events->users.n, events->items.n, need / (1024 * 1024) + 1, data->budget / (1024 * 1024));
 }
 
 /* Solves row r of the sparse rewards: (f) to x. fixed (n_columns,f) are the factors of the other side. */

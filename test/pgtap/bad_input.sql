@@ -1,6 +1,6 @@
 -- Whatever is wrong is a clear error with a hint, and what was deployed goes on serving.
 SET client_min_messages = warning;
-SELECT plan(205);
+SELECT plan(207);
 
 CREATE TABLE events (id int PRIMARY KEY, user_id int, item_id int, kind text, value float8, at timestamptz);
 CREATE TABLE items (id int PRIMARY KEY, title text);
@@ -209,6 +209,8 @@ SELECT lives_ok($$SELECT rlrec_train('shop')$$, 'few events are trained in littl
 SET maintenance_work_mem = '64MB';
 SELECT refused($$SELECT rlrec_train('big')$$, '55000', 'learner "ease" cannot be fitted', 'too many items for ease and the memory');
 SELECT refused($$SELECT * FROM rlrec_evaluate('big', learners => '{ease}')$$, '55000', 'learner "ease" cannot be fitted', 'nor evaluated');
+SELECT lives_ok($$SELECT rlrec_alter_agent('big', learner => 'als', options => '{"factors": 1024}')$$, 'als with many factors');
+SELECT refused($$SELECT rlrec_train('big')$$, '55000', 'learner "als" cannot be fitted', 'too many factors for the memory');
 RESET maintenance_work_mem;
 SELECT is((SELECT count(*) FROM rlrec.models WHERE agent = 'big'), 0::bigint, 'no version of it is left');
 
