@@ -79,6 +79,9 @@ typedef struct Shard
 	int32	   *target;			/* [positions] */
 	int		   *start;			/* [positions + 1] */
 	int32	   *mark;			/* [items] by validation */
+	int32	   *touched;		/* [n_touched] rows of the table that have a gradient, when lazy */
+	int32		n_touched;
+	bool	   *is_touched;		/* [items] */
 	double		loss;
 	double		squares;
 	double		ndcg;
@@ -88,6 +91,7 @@ typedef struct Trainer
 {
 	const RlrecNextItem *config;
 	const RlrecSequences *data;
+	bool		lazy;			/* only rows of the table that a step touches are updated */
 	size_t		n_table;		/* numbers of the table, of it and the projection, of all */
 	size_t		n_embedding;
 	size_t		n;
@@ -104,6 +108,7 @@ typedef struct Trainer
 	uint64		step_key;
 	real		keep;			/* of the average, in this step */
 	real		weight;			/* of a position's loss: 1 / positions of the batch */
+	bool		finishing;		/* nothing is kept for validation any more */
 	int32	   *validated;		/* users */
 	int32		n_validated;
 	const real *judged;			/* parameters under validation */
@@ -157,7 +162,7 @@ rlrec_next_item_memory(const RlrecNextItem *config, const RlrecSequences *data)
 	Size		copies = 4 + RLREC_SHARDS + (config->average > 0);
 	Size		each = rlrec_history_workspace(&config->shape, room, config->shape.length) +
 		(Size) Max(block_rows(config, data->n_items), RANKED) * Max(data->n_items, config->negatives + 1) + room * (3 * d + 3) +
-		config->negatives * (2 * d + 2) + data->n_items;
+		config->negatives * (2 * d + 2) + 3 * (Size) data->n_items;
 	Size		numbers = add_size(mul_size(copies, count_parameters(config, data)), mul_size(RLREC_SHARDS, each));
 
 	if (data->n_features > 0)
@@ -199,6 +204,11 @@ create_shard(Trainer *t, Shard *shard)
 	shard->target = ALLOCATE(room, int32);
 	shard->start = ALLOCATE(room + 1, int);
 	shard->mark = ALLOCATE(n_items, int32);
+	if (t->lazy)
+	{
+		shard->touched = ALLOCATE(n_items, int32);
+		shard->is_touched = ALLOCATE(n_items, bool);
+	}
 }
 
 static void
@@ -221,6 +231,7 @@ create(Trainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 	t->n_table = (size_t) data->n_items * d;
 	t->n_embedding = t->n_table + (size_t) data->n_features * d;
 	t->n = count_parameters(config, data);
+	t->lazy = config->negatives > 0 && data->n_features == 0 && data->n_items > LAZY_ITEMS;
 	t->room = micro_batch(config);
 	t->logits_rows = block_rows(config, data->n_items);
 	t->parameters = ALLOCATE(t->n, real);
@@ -321,6 +332,36 @@ pack(const Trainer *t, Shard *shard, int *next)
 }
 
 static void
+touch(Shard *shard, int n, const int32 *item)
+{
+	for (int i = 0; i < n; i++)
+		if (!shard->is_touched[item[i]])
+		{
+			shard->is_touched[item[i]] = true;
+			shard->touched[shard->n_touched++] = item[i];
+		}
+}
+
+static void
+clear_gradient(const Trainer *t, Shard *shard)
+{
+	int			d = t->config->shape.dimension;
+
+	if (!t->lazy)
+	{
+		memset(shard->gradient, 0, t->n * sizeof(real));
+		return;
+	}
+	for (int32 k = 0; k < shard->n_touched; k++)
+	{
+		memset(shard->gradient + (size_t) shard->touched[k] * d, 0, d * sizeof(real));
+		shard->is_touched[shard->touched[k]] = false;
+	}
+	shard->n_touched = 0;
+	memset(shard->gradient + t->n_table, 0, (t->n - t->n_table) * sizeof(real));
+}
+
+static void
 gradient_task(RlrecPool *pool, int s, void *argument)
 {
 	Trainer    *t = argument;
@@ -329,7 +370,7 @@ gradient_task(RlrecPool *pool, int s, void *argument)
 	int			next = 0;
 	int			micro = 0;
 
-	memset(shard->gradient, 0, t->n * sizeof(real));
+	clear_gradient(t, shard);
 	shard->loss = 0;
 	while (next < shard->n_windows && !rlrec_pool_stopping(pool))
 	{
@@ -343,6 +384,12 @@ gradient_task(RlrecPool *pool, int s, void *argument)
 			shard->loss += sampled_loss(t, shard, pool, n, rlrec_random_key(key, 1), states);
 		else
 			shard->loss += full_loss(t, shard, pool, n, states);
+		if (t->lazy)
+		{
+			touch(shard, n, shard->item);
+			touch(shard, n, shard->target);
+			touch(shard, t->config->negatives, shard->sample);
+		}
 		if (rlrec_pool_stopping(pool))
 			return;
 		rlrec_history_backward(&t->config->shape, &t->weights, &batch, key, shard->workspace, shard->dstates, &gradient,
@@ -350,14 +397,15 @@ gradient_task(RlrecPool *pool, int s, void *argument)
 	}
 }
 
-/* The part of n numbers that is a shard's, in whole cache lines */
+/* The part of the parameters that is a shard's, in whole cache lines; when lazy without the table */
 static void
-part_of(size_t n, int s, size_t *first, size_t *end)
+part_of(const Trainer *t, int s, size_t *first, size_t *end)
 {
-	size_t		size = ((n / RLREC_SHARDS) + 15) & ~(size_t) 15;
+	size_t		base = t->lazy ? t->n_table : 0;
+	size_t		size = (((t->n - base) / RLREC_SHARDS) + 15) & ~(size_t) 15;
 
-	*first = Min(n, s * size);
-	*end = s == RLREC_SHARDS - 1 ? n : Min(n, *first + size);
+	*first = Min(t->n, base + s * size);
+	*end = s == RLREC_SHARDS - 1 ? t->n : Min(t->n, *first + size);
 }
 
 /* The first shard's gradient becomes the sum. */
@@ -368,10 +416,49 @@ reduce_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
 	size_t		first;
 	size_t		end;
 
-	part_of(t->n, s, &first, &end);
+	part_of(t, s, &first, &end);
 	for (int other = 1; other < RLREC_SHARDS; other++)
 		rlrec_add(end - first, 1, t->shard[other].gradient + first, t->shard[0].gradient + first);
 	t->shard[s].squares = rlrec_sum_squares(end - first, t->shard[0].gradient + first);
+}
+
+/* The same of the table's rows when lazy, which are few; returns their sum of squares. */
+static double
+reduce_rows(Trainer *t)
+{
+	int			d = t->config->shape.dimension;
+	Shard	   *sum = &t->shard[0];
+	double		squares = 0;
+
+	if (!t->lazy)
+		return 0;
+	for (int other = 1; other < RLREC_SHARDS; other++)
+	{
+		const Shard *shard = &t->shard[other];
+
+		touch(sum, shard->n_touched, shard->touched);
+		for (int32 k = 0; k < shard->n_touched; k++)
+			rlrec_add(d, 1, shard->gradient + (size_t) shard->touched[k] * d, sum->gradient + (size_t) shard->touched[k] * d);
+	}
+	for (int32 k = 0; k < sum->n_touched; k++)
+		squares += rlrec_sum_squares(d, sum->gradient + (size_t) sum->touched[k] * d);
+	return squares;
+}
+
+/* Adam on a shard's part of the rows that were touched. Their average would lag behind, so they are taken as they are. */
+static void
+update_rows(Trainer *t, int s)
+{
+	int			d = t->config->shape.dimension;
+
+	for (int32 k = s; k < t->shard[0].n_touched; k += RLREC_SHARDS)
+	{
+		size_t		at = (size_t) t->shard[0].touched[k] * d;
+
+		rlrec_adam_update(d, &t->step, t->shard[0].gradient + at, t->m + at, t->v + at, t->parameters + at);
+		if (t->average != NULL)
+			memcpy(t->average + at, t->parameters + at, d * sizeof(real));
+	}
 }
 
 static void
@@ -381,7 +468,9 @@ update_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
 	size_t		first;
 	size_t		end;
 
-	part_of(t->n, s, &first, &end);
+	if (t->lazy)
+		update_rows(t, s);
+	part_of(t, s, &first, &end);
 	rlrec_adam_update(end - first, &t->step, t->shard[0].gradient + first, t->m + first, t->v + first, t->parameters + first);
 	if (t->average != NULL)
 	{
@@ -416,13 +505,14 @@ static double
 take_step(Trainer *t, RlrecPool *pool, int64 step, int n, const Window *windows)
 {
 	double		loss = 0;
-	double		squares = 0;
+	double		squares;
 
 	t->step_key = rlrec_random_key(rlrec_random_key(t->config->seed, STREAM_STEP), step);
 	deal(t, n, windows);
 	compose(t, 0, t->data->n_items, t->config->shape.dropout, t->parameters, t->e);
 	run(pool, gradient_task, t);
 	run(pool, reduce_task, t);
+	squares = reduce_rows(t);
 	if (t->data->n_features > 0)
 		rlrec_embedding_backward(0, t->data->n_items, t->config->shape.dimension, &t->data->features, t->config->shape.dropout,
 								 t->step_key, t->shard[0].gradient, t->shard[0].gradient + t->n_table);
@@ -549,7 +639,7 @@ choose_windows(const Trainer *t, int epoch, Window *windows)
 	{
 		int64		first = t->data->start[u];
 		int64		have = t->data->start[u + 1] - first;
-		int64		inputs = (have >= LEAST_EVENTS ? have - 1 : have) - 1;
+		int64		inputs = (have >= LEAST_EVENTS && !t->finishing ? have - 1 : have) - 1;
 
 		if (inputs < 1)
 			continue;
@@ -579,39 +669,44 @@ seconds_since(instr_time started)
 	return INSTR_TIME_GET_DOUBLE(now);
 }
 
+/* One pass over the events; `of` is how many there may be, *step counts on. Returns the mean loss. */
+static double
+train_epoch(Trainer *t, RlrecPool *pool, const char *phase, int epoch, int of, int64 *step, Window *windows)
+{
+	int			size = t->config->batch;
+	int32		n = choose_windows(t, (int) *step, windows);
+	int			batches = (n + size - 1) / size;
+	double		loss = 0;
+
+	for (int b = 0; b < batches; b++)
+	{
+		rlrec_progress(phase, (int64) (epoch - 1) * batches + b, (int64) of * batches);
+		loss += take_step(t, pool, ++*step, Min(size, n - b * size), windows + b * size) / batches;
+	}
+	return loss;
+}
+
 /* Epochs until the validation no longer improves; best and result are of the best one. */
 static void
-train(Trainer *t, RlrecPool *pool, RlrecNextItemResult *result)
+train(Trainer *t, RlrecPool *pool, int64 *step, Window *windows, RlrecNextItemResult *result)
 {
 	const RlrecNextItem *config = t->config;
-	Window	   *windows = ALLOCATE(Max(t->data->n_users, 1), Window);
 	char	   *phase = pstrdup("training epoch 1");
-	int64		step = 0;
 	instr_time	started;
 
 	INSTR_TIME_SET_CURRENT(started);
 	result->ndcg = -1;
 	for (int epoch = 1; epoch <= config->epochs; epoch++)
 	{
-		int32		n = choose_windows(t, epoch, windows);
-		double		loss = 0;
-		double		ndcg;
 		double		before = seconds_since(started);
-		double		trained;
-		int			batches = (n + config->batch - 1) / config->batch;
+		double		loss = train_epoch(t, pool, phase, epoch, config->epochs, step, windows);
+		double		trained = seconds_since(started);
+		double		ndcg = validate(t, pool);
 
-		for (int b = 0; b < batches; b++)
-		{
-			int			at = b * config->batch;
-
-			rlrec_progress(phase, (int64) (epoch - 1) * batches + b, (int64) config->epochs * batches);
-			loss += take_step(t, pool, ++step, Min(config->batch, n - at), windows + at) / batches;
-		}
-		trained = seconds_since(started);
-		ndcg = validate(t, pool);
 		ereport(DEBUG1,
 				(errmsg_internal("epoch %d: loss %.4f, validation NDCG@10 %.4f, %.2f s training, %.2f s validation, total %.1f s",
 								 epoch, loss, ndcg, trained - before, seconds_since(started) - trained, seconds_since(started))));
+		pfree(phase);
 		phase = psprintf("epoch %d, loss %.3f, ndcg %.4f", epoch + 1, loss, ndcg);
 		if (ndcg > result->ndcg)
 		{
@@ -626,11 +721,32 @@ train(Trainer *t, RlrecPool *pool, RlrecNextItemResult *result)
 	}
 }
 
+/*
+ * The events that were kept for validation are the latest of all, so the best weights learn from them too, for some epochs that nothing
+ * is left to judge.
+ */
+static void
+finish(Trainer *t, RlrecPool *pool, int64 *step, Window *windows, const RlrecNextItemResult *result)
+{
+	int			epochs = (int) ceil(t->config->finish * result->epoch);
+
+	if (epochs == 0)
+		return;
+	t->finishing = true;
+	memcpy(t->parameters, t->best, t->n * sizeof(real));
+	for (int epoch = 1; epoch <= epochs; epoch++)
+		train_epoch(t, pool, "training on the last events", epoch, epochs, step, windows);
+	memcpy(t->best, t->average != NULL ? t->average : t->parameters, t->n * sizeof(real));
+	ereport(DEBUG1, (errmsg_internal("finished by %d epochs", epochs)));
+}
+
 RlrecNextItemResult
 rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data)
 {
 	RlrecNextItemResult result;
 	Trainer    *t = palloc(sizeof(Trainer));
+	Window	   *windows = ALLOCATE(Max(data->n_users, 1), Window);
+	int64		step = 0;
 	RlrecPool  *pool;
 
 	rlrec_blas_load();
@@ -644,7 +760,8 @@ rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data)
 				 errhint("Set option \"threads\" to 1.")));
 	PG_TRY();
 	{
-		train(t, pool, &result);
+		train(t, pool, &step, windows, &result);
+		finish(t, pool, &step, windows, &result);
 	}
 	PG_FINALLY();
 	{

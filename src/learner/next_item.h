@@ -29,6 +29,7 @@ typedef struct RlrecNextItem
 	int			patience;		/* epochs without a better validation */
 	int			negatives;		/* a micro-batch; 0 for the softmax over all items */
 	int			threads;
+	real		finish;			/* epochs over all events after the best one, as a share of the epochs up to it */
 	real		average;		/* decay of the moving average of the weights */
 	double		seconds;		/* after which to stop; 0 for never */
 	uint64		seed;

@@ -27,6 +27,7 @@ static const RlrecOption options[] = {
 	{"dropout", RLREC_OPTION_REAL, 0.2, 0, 0.95, "share of the numbers that are left out in training"},
 	{"epochs", RLREC_OPTION_INT, 40, 1, 100000, "most passes over the events"},
 	{"patience", RLREC_OPTION_INT, 10, 1, 100000, "epochs without a better validation, after which to stop"},
+	{"finish", RLREC_OPTION_REAL, 0.25, 0, 1, "epochs with the users' last events, after the best epoch, as a share of those up to it"},
 	{"minutes", RLREC_OPTION_REAL, 0, 0, 1e6, "after which to stop; 0 for never"},
 	{"batch", RLREC_OPTION_INT, 32, 1, 100000, "histories a step"},
 	{"learning_rate", RLREC_OPTION_REAL, 0.003, 1e-9, 1, "of AdamW"},
@@ -73,6 +74,7 @@ read_options(const Jsonb *given)
 	config.batch = rlrec_option_int(given, options, "batch");
 	config.patience = rlrec_option_int(given, options, "patience");
 	config.seconds = 60 * rlrec_option_real(given, options, "minutes");
+	config.finish = rlrec_option_real(given, options, "finish");
 	config.average = rlrec_option_real(given, options, "average");
 	if (strcmp(rlrec_option_choice(given, options, "loss"), "sampled") == 0)
 		config.negatives = rlrec_option_int(given, options, "negatives");
