@@ -162,7 +162,7 @@ collect_examples(const RlrecModel *models, int n_parts, const RlrecSplit *split)
 	outer = MemoryContextSwitchTo(scratch);
 	for (int32 t = 0; t < split->n_tests; t++)
 	{
-		RlrecHistory history = rlrec_history_of(&split->train, split->user[t]);
+		RlrecHistory history = rlrec_history_of(split, t);
 
 		CHECK_FOR_INTERRUPTS();
 		rlrec_progress("preparing to blend", t, split->n_tests);

@@ -4,8 +4,9 @@
  *
  * Pre-norm blocks (Xiong et al. 2020) of causal self-attention with a learned bias for each distance and of a SwiGLU network; where
  * gated, what a block adds is weighed by a sigmoid of its input (LiGR, Hertel et al. 2024):
- *		x = sqrt(d) e_item;   x += [sigmoid(N x G) *] attention(N x);   x += [sigmoid(N x G') *] swiglu(N x);   state = N x
- * with dropout of x at first, of attention's probabilities, of the hidden units and of what is added.
+ *		x = sqrt(d) e_item + gap + type;   x += [sigmoid(N x G) *] attention(N x);   x += [sigmoid(N x G') *] swiglu(N x);   state = N x
+ * with dropout of x at first, of attention's probabilities, of the hidden units and of what is added. gap and type are learned for how
+ * long ago the event before was, or how long after it the next came, and for what type of event it is; where not used they are 0.
  *
  * The workspace holds what the gradient needs of each block, then one set of scratch for all. No absolute positions: a state depends
  * only on what lies how far back.
@@ -13,6 +14,8 @@
 #include "postgres.h"
 
 #include <math.h>
+
+#include "port/pg_bitutils.h"
 
 #include "encoder/history.h"
 #include "nn/embedding.h"
@@ -146,19 +149,21 @@ open_workspace(const RlrecHistoryShape *shape, const RlrecPacked *batch, real *a
 int
 rlrec_history_tensors(const RlrecHistoryShape *shape)
 {
-	return shape->blocks * RLREC_HISTORY_PARTS + 1;
+	return shape->blocks * RLREC_HISTORY_PARTS + RLREC_HISTORY_REST;
 }
+
+typedef struct TensorShape
+{
+	const char *name;
+	int			rows;
+	int			columns;
+} TensorShape;
 
 void
 rlrec_history_describe(const RlrecHistoryShape *shape, int tensor, char *name, int *rows, int *columns)
 {
 	int			d = shape->dimension;
-	const struct
-	{
-		const char *name;
-		int			rows;
-		int			columns;
-	}			parts[RLREC_HISTORY_PARTS] = {
+	const TensorShape parts[RLREC_HISTORY_PARTS] = {
 		{"attention_norm", 2, d},
 		{"qkv", d, 3 * d},
 		{"relative", shape->heads, shape->length},
@@ -169,18 +174,21 @@ rlrec_history_describe(const RlrecHistoryShape *shape, int tensor, char *name, i
 		{"down", shape->hidden, d},
 		{"forward_gate", shape->gated ? d : 0, d}
 	};
+	const TensorShape rest[RLREC_HISTORY_REST] = {
+		{"norm", 2, d},
+		{"gap", shape->gaps, d},
+		{"type", shape->types, d}
+	};
 	int			part = tensor % RLREC_HISTORY_PARTS;
+	int			of_rest = tensor - shape->blocks * RLREC_HISTORY_PARTS;
+	const TensorShape *which = of_rest >= 0 ? &rest[of_rest] : &parts[part];
 
-	if (tensor == shape->blocks * RLREC_HISTORY_PARTS)
-	{
-		snprintf(name, 64, "norm");
-		*rows = 2;
-		*columns = d;
-		return;
-	}
-	snprintf(name, 64, "block%d/%s", tensor / RLREC_HISTORY_PARTS, parts[part].name);
-	*rows = parts[part].rows;
-	*columns = parts[part].columns;
+	if (of_rest >= 0)
+		snprintf(name, 64, "%s", which->name);
+	else
+		snprintf(name, 64, "block%d/%s", tensor / RLREC_HISTORY_PARTS, which->name);
+	*rows = which->rows;
+	*columns = which->columns;
 }
 
 size_t
@@ -218,14 +226,14 @@ rlrec_history_place(const RlrecHistoryShape *shape, real *parameters)
 	return weights;
 }
 
-/* Norms start as identity, biases and gates at 0, matrices with the variance that keeps that of their input. */
+/* Norms start as identity, biases, gates, gaps and types at 0, matrices with the variance that keeps that of their input. */
 void
 rlrec_history_initialize(const RlrecHistoryShape *shape, uint64 key, const RlrecHistoryWeights *weights)
 {
 	for (int t = 0; t < rlrec_history_tensors(shape); t++)
 	{
 		int			part = t % RLREC_HISTORY_PARTS;
-		bool		last = t == shape->blocks * RLREC_HISTORY_PARTS;
+		int			of_rest = t - shape->blocks * RLREC_HISTORY_PARTS;
 		uint64		own = rlrec_random_key(key, t);
 		char		name[64];
 		int			rows;
@@ -237,7 +245,9 @@ rlrec_history_initialize(const RlrecHistoryShape *shape, uint64 key, const Rlrec
 			{
 				real	   *w = weights->tensor[t] + (size_t) r * columns + c;
 
-				if (last || part == RLREC_HISTORY_ATTENTION_NORM || part == RLREC_HISTORY_FORWARD_NORM)
+				if (of_rest >= 0)
+					*w = of_rest == RLREC_HISTORY_NORM && r == 0;
+				else if (part == RLREC_HISTORY_ATTENTION_NORM || part == RLREC_HISTORY_FORWARD_NORM)
 					*w = r == 0;
 				else if (part == RLREC_HISTORY_QKV || part == RLREC_HISTORY_OUT || part == RLREC_HISTORY_UP ||
 						 part == RLREC_HISTORY_DOWN)
@@ -309,6 +319,45 @@ block_forward(const RlrecHistoryShape *shape, real *const *w, const RlrecPacked 
 	add_residual(shape, n, c->b, w[RLREC_HISTORY_FORWARD_GATE], c->y, c->s, c->h, y);
 }
 
+uint8
+rlrec_history_gap(int64 microseconds)
+{
+	int64		seconds = microseconds / 1000000;
+
+	if (seconds < 0)
+		return 0;
+	return Min(1 + pg_leftmost_one_pos64(1 + (uint64) seconds), RLREC_HISTORY_GAPS - 1);
+}
+
+/* x (n,d) = sqrt(d) e_item + gap + type */
+static void
+input(const RlrecHistoryShape *shape, const RlrecHistoryWeights *weights, const real *e, int n, const RlrecHistoryEvents *events,
+	  real *x)
+{
+	int			d = shape->dimension;
+	real *const *rest = weights->tensor + shape->blocks * RLREC_HISTORY_PARTS;
+
+	rlrec_gather(n, d, sqrt(d), events->item, e, x);
+	for (int i = 0; shape->gaps > 0 && i < n; i++)
+		rlrec_add(d, 1, rest[RLREC_HISTORY_GAP] + (size_t) events->gap[i] * d, x + (size_t) i * d);
+	for (int i = 0; shape->types > 0 && i < n; i++)
+		rlrec_add(d, 1, rest[RLREC_HISTORY_TYPE] + (size_t) events->type[i] * d, x + (size_t) i * d);
+}
+
+static void
+input_backward(const RlrecHistoryShape *shape, int n, const RlrecHistoryEvents *events, const real *dx,
+			   const RlrecHistoryWeights *gradient, real *de)
+{
+	int			d = shape->dimension;
+	real *const *rest = gradient->tensor + shape->blocks * RLREC_HISTORY_PARTS;
+
+	rlrec_scatter_add(n, d, sqrt(d), events->item, dx, de);
+	for (int i = 0; shape->gaps > 0 && i < n; i++)
+		rlrec_add(d, 1, dx + (size_t) i * d, rest[RLREC_HISTORY_GAP] + (size_t) events->gap[i] * d);
+	for (int i = 0; shape->types > 0 && i < n; i++)
+		rlrec_add(d, 1, dx + (size_t) i * d, rest[RLREC_HISTORY_TYPE] + (size_t) events->type[i] * d);
+}
+
 real *
 rlrec_history_forward(const RlrecHistoryShape *shape, const RlrecHistoryWeights *weights, const real *e,
 					  const RlrecPacked *batch, uint64 key, real *workspace)
@@ -319,7 +368,7 @@ rlrec_history_forward(const RlrecHistoryShape *shape, const RlrecHistoryWeights 
 	Workspace	w;
 
 	open_workspace(shape, batch, workspace, &w);
-	rlrec_gather(n, d, sqrt(d), batch->item, e, w.block[0].x);
+	input(shape, weights, e, n, &batch->events, w.block[0].x);
 	rlrec_dropout((int64) n * d, shape->dropout, rlrec_random_key(key, 0), w.block[0].x);
 	for (int k = 0; k < shape->blocks; k++)
 		block_forward(shape, weights->tensor + k * RLREC_HISTORY_PARTS, batch, key, k, &w.block[k], w.scratch,
@@ -380,7 +429,7 @@ rlrec_history_backward(const RlrecHistoryShape *shape, const RlrecHistoryWeights
 		block_backward(shape, weights->tensor + k * RLREC_HISTORY_PARTS, batch, key, k, &w.block[k], &w, dx,
 					   gradient->tensor + k * RLREC_HISTORY_PARTS);
 	rlrec_dropout((int64) n * d, shape->dropout, rlrec_random_key(key, 0), dx);
-	rlrec_scatter_add(n, d, sqrt(d), batch->item, dx, de);
+	input_backward(shape, n, &batch->events, dx, gradient, de);
 }
 
 /* ---------------------------------------------------------------- serving */
@@ -441,13 +490,13 @@ infer_block(const RlrecHistoryShape *shape, real *const *w, int n, int last, rea
 
 void
 rlrec_history_state(const RlrecHistoryShape *shape, const RlrecHistoryWeights *weights, const real *e,
-					int n, const int32 *item, real *state, real *scratch)
+					int n, const RlrecHistoryEvents *events, real *state, real *scratch)
 {
 	int			d = shape->dimension;
 	const real *norm = weights->tensor[shape->blocks * RLREC_HISTORY_PARTS];
 	real	   *x = take(&scratch, (size_t) n * d);
 
-	rlrec_gather(n, d, sqrt(d), item, e, x);
+	input(shape, weights, e, n, events, x);
 	for (int k = 0; k < shape->blocks; k++)
 		infer_block(shape, weights->tensor + k * RLREC_HISTORY_PARTS, n, k + 1 < shape->blocks ? n : 1, x, scratch);
 	rlrec_norm(1, d, x, norm, norm + d, state, NULL);

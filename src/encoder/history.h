@@ -20,6 +20,8 @@ typedef struct RlrecHistoryShape
 	int			heads;
 	int			hidden;			/* of the feed-forward network */
 	bool		gated;			/* a block's output is added through a learned gate */
+	int			gaps;			/* rows of the table of gaps of time, 0 for none; RLREC_HISTORY_GAPS else */
+	int			types;			/* rows of the table of types of events, 0 for none */
 	real		dropout;
 } RlrecHistoryShape;
 
@@ -38,9 +40,18 @@ typedef enum RlrecHistoryPart
 	RLREC_HISTORY_PARTS
 } RlrecHistoryPart;
 
-#define RLREC_HISTORY_MAX_TENSORS (RLREC_HISTORY_MAX_BLOCKS * RLREC_HISTORY_PARTS + 1)
+/* Those after the last block */
+typedef enum RlrecHistoryRest
+{
+	RLREC_HISTORY_NORM,			/* (2,d) of the state */
+	RLREC_HISTORY_GAP,			/* (gaps,d) */
+	RLREC_HISTORY_TYPE,			/* (types,d) */
+	RLREC_HISTORY_REST
+} RlrecHistoryRest;
 
-/* Tensor b * RLREC_HISTORY_PARTS + part is block b's; the one after them is the last norm. */
+#define RLREC_HISTORY_MAX_TENSORS (RLREC_HISTORY_MAX_BLOCKS * RLREC_HISTORY_PARTS + RLREC_HISTORY_REST)
+
+/* Tensor b * RLREC_HISTORY_PARTS + part is block b's; the rest comes after them. */
 typedef struct RlrecHistoryWeights
 {
 	real	   *tensor[RLREC_HISTORY_MAX_TENSORS];
@@ -57,12 +68,31 @@ extern RlrecHistoryWeights rlrec_history_place(const RlrecHistoryShape *shape, r
 
 extern void rlrec_history_initialize(const RlrecHistoryShape *shape, uint64 key, const RlrecHistoryWeights *weights);
 
+/* Gaps of time in rows: 0 for an unknown one, else 1 + floor(log2(1 + seconds)), up to some 300 years. */
+#define RLREC_HISTORY_GAPS 36
+
+extern uint8 rlrec_history_gap(int64 microseconds);
+
+/* What is known of n events */
+typedef struct RlrecHistoryEvents
+{
+	const int32 *item;			/* [n] */
+	const uint8 *gap;			/* [n] row of the table of gaps; not read without one */
+	const uint8 *type;			/* [n] the same of types */
+} RlrecHistoryEvents;
+
+static inline RlrecHistoryEvents
+rlrec_history_events_from(const RlrecHistoryEvents *events, int64 first)
+{
+	return (RlrecHistoryEvents) {events->item + first, events->gap + first, events->type + first};
+}
+
 /* A batch of n = start[sequences] positions */
 typedef struct RlrecPacked
 {
 	int			sequences;
 	const int  *start;			/* [sequences + 1] */
-	const int32 *item;			/* [n] */
+	RlrecHistoryEvents events;
 } RlrecPacked;
 
 /* Numbers of workspace for batches of at most n positions in sequences of at most `longest`. */
@@ -83,9 +113,9 @@ extern void rlrec_history_backward(const RlrecHistoryShape *shape, const RlrecHi
 extern size_t rlrec_history_scratch(const RlrecHistoryShape *shape, int n);
 
 /*
- * state[d] after the last of n items, 0 < n <= length, without dropout, by the kernels of serving.
+ * state[d] after the last of n events, 0 < n <= length, without dropout, by the kernels of serving.
  */
 extern void rlrec_history_state(const RlrecHistoryShape *shape, const RlrecHistoryWeights *weights, const real *e,
-								int n, const int32 *item, real *state, real *scratch);
+								int n, const RlrecHistoryEvents *events, real *state, real *scratch);
 
 #endif							/* RLREC_HISTORY_H */

@@ -3,7 +3,8 @@
  *	  The registry of learners, and what every model has.
  *
  * The tensors of a model, whatever its learner: items/offset and items/bytes are its dictionary, items/count how many users had each
- * item with a positive reward, items/users how many users had any.
+ * item with a positive reward, items/users how many users had any; types/offset and types/bytes are the dictionary of the types of events,
+ * where there are any.
  */
 #include "postgres.h"
 
@@ -78,36 +79,57 @@ rlrec_history_distinct(const RlrecModel *model, const RlrecHistory *history, int
 	return n;
 }
 
+/* A dictionary as two tensors, and back. */
+static void
+add_dictionary(const RlrecDictionary *dictionary, const char *name, RlrecTensors *tensors)
+{
+	int32		length = dictionary->offset[dictionary->n];
+
+	memcpy(rlrec_tensors_add(tensors, psprintf("%s/offset", name), RLREC_I32, 1, (int64) dictionary->n + 1, 0), dictionary->offset,
+		   (dictionary->n + (Size) 1) * sizeof(int32));
+	memcpy(rlrec_tensors_add(tensors, psprintf("%s/bytes", name), RLREC_I8, 1, length, 0), dictionary->bytes, length);
+}
+
+static RlrecDictionary
+open_dictionary(const RlrecModel *model, const char *name)
+{
+	const char *offset = psprintf("%s/offset", name);
+	RlrecDictionary dictionary;
+
+	dictionary.offset = rlrec_model_data(model, offset, RLREC_I32, -1);
+	dictionary.n = (int32) (rlrec_tensor_elements(rlrec_tensors_find(model->tensors, offset)) - 1);
+	dictionary.bytes = rlrec_model_data(model, psprintf("%s/bytes", name), RLREC_I8, dictionary.offset[dictionary.n]);
+	return dictionary;
+}
+
 RlrecModel *
 rlrec_model_open(const RlrecLearner *learner, const RlrecTensors *tensors)
 {
 	RlrecModel *model = palloc0(sizeof(RlrecModel));
-	const RlrecTensor *offset = rlrec_tensors_find(tensors, "items/offset");
 
 	model->learner = learner;
 	model->tensors = tensors;
 	model->prefix = "";
-	model->items.offset = rlrec_model_data(model, "items/offset", RLREC_I32, -1);
-	model->items.n = (int32) (rlrec_tensor_elements(offset) - 1);
-	model->items.bytes = rlrec_model_data(model, "items/bytes", RLREC_I8, model->items.offset[model->items.n]);
+	model->items = open_dictionary(model, "items");
+	if (rlrec_tensors_find(tensors, "types/offset") != NULL)
+		model->types = open_dictionary(model, "types");
 	model->count = rlrec_model_data(model, "items/count", RLREC_F32, model->items.n);
 	model->n_users = *(const int32 *) rlrec_model_data(model, "items/users", RLREC_I32, 1);
 	return model;
 }
 
-/* The dictionary, the items' users and the number of users. */
+/* The dictionaries, the items' users and the number of users. */
 static void
 add_items(const RlrecFit *fit, RlrecTensors *tensors)
 {
-	const RlrecDictionary *items = &fit->events->items;
-	int32		length = items->offset[items->n];
-	int32	   *offset = rlrec_tensors_add(tensors, "items/offset", RLREC_I32, 1, (int64) items->n + 1, 0);
-	char	   *bytes = rlrec_tensors_add(tensors, "items/bytes", RLREC_I8, 1, length, 0);
-	float	   *count = rlrec_tensors_add(tensors, "items/count", RLREC_F32, 1, items->n, 0);
-	int32	   *users = rlrec_tensors_add(tensors, "items/users", RLREC_I32, 1, 1, 0);
+	float	   *count;
+	int32	   *users;
 
-	memcpy(offset, items->offset, (items->n + (Size) 1) * sizeof(int32));
-	memcpy(bytes, items->bytes, length);
+	add_dictionary(&fit->events->items, "items", tensors);
+	count = rlrec_tensors_add(tensors, "items/count", RLREC_F32, 1, fit->events->items.n, 0);
+	users = rlrec_tensors_add(tensors, "items/users", RLREC_I32, 1, 1, 0);
+	if (fit->events->types.n > 0)
+		add_dictionary(&fit->events->types, "types", tensors);
 	*users = rlrec_incidence_count(fit->events, count);
 }
 

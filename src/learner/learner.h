@@ -33,6 +33,7 @@ typedef struct RlrecModel
 	const RlrecTensors *tensors;
 	const char *prefix;			/* "" for the outermost */
 	RlrecDictionary items;
+	RlrecDictionary types;		/* of events; .n 0 when there are none */
 	const float *count;			/* [items.n] users that had the item in training */
 	int32		n_users;		/* users in training */
 } RlrecModel;
@@ -44,6 +45,8 @@ typedef struct RlrecHistory
 	const int32 *item;			/* [n] */
 	const int64 *time;			/* [n] microseconds since 2000-01-01 */
 	const float *reward;		/* [n] */
+	const uint8 *type;			/* [n] 1 + index in the model's types, 0 for none; NULL when no type is known */
+	int64		now;			/* time of the request */
 } RlrecHistory;
 
 typedef struct RlrecLearner

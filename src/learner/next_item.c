@@ -55,7 +55,7 @@ enum
 typedef struct Window
 {
 	int32		user;
-	int64		first;			/* place in data->item of the first input */
+	int64		first;			/* place in data->events of the first input */
 	int32		length;			/* inputs; the targets are one further on */
 } Window;
 
@@ -75,7 +75,9 @@ typedef struct Shard
 	real	   *dnegative;
 	real	   *correction;		/* [negatives] */
 	int32	   *sample;			/* [negatives] */
-	int32	   *item;			/* [positions] inputs */
+	int32	   *item;			/* [positions] inputs, and what else is known of them */
+	uint8	   *gap;
+	uint8	   *type;
 	int32	   *target;			/* [positions] */
 	int		   *start;			/* [positions + 1] */
 	int32	   *mark;			/* [items] by validation */
@@ -201,6 +203,8 @@ create_shard(Trainer *t, Shard *shard)
 		shard->sample = ALLOCATE(config->negatives, int32);
 	}
 	shard->item = ALLOCATE(room, int32);
+	shard->gap = ALLOCATE(room, uint8);
+	shard->type = ALLOCATE(room, uint8);
 	shard->target = ALLOCATE(room, int32);
 	shard->start = ALLOCATE(room + 1, int);
 	shard->mark = ALLOCATE(n_items, int32);
@@ -312,18 +316,21 @@ full_loss(const Trainer *t, Shard *shard, RlrecPool *pool, int n, const real *st
 static int
 pack(const Trainer *t, Shard *shard, int *next)
 {
-	const int32 *items = t->data->item;
 	int			sequences = 0;
 	int			n = 0;
 
 	for (; *next < shard->n_windows; (*next)++)
 	{
 		const Window *window = &shard->window[*next];
+		RlrecHistoryEvents events;
 
 		if (sequences > 0 && n + window->length > t->room)
 			break;
-		memcpy(shard->item + n, items + window->first, window->length * sizeof(int32));
-		memcpy(shard->target + n, items + window->first + 1, window->length * sizeof(int32));
+		events = rlrec_history_events_from(&t->data->events, window->first);
+		memcpy(shard->item + n, events.item, window->length * sizeof(int32));
+		memcpy(shard->gap + n, events.gap, window->length * sizeof(uint8));
+		memcpy(shard->type + n, events.type, window->length * sizeof(uint8));
+		memcpy(shard->target + n, events.item + 1, window->length * sizeof(int32));
 		shard->start[sequences++] = n;
 		n += window->length;
 	}
@@ -376,7 +383,7 @@ gradient_task(RlrecPool *pool, int s, void *argument)
 	{
 		uint64		key = rlrec_random_key(rlrec_random_key(t->step_key, s), micro++);
 		int			sequences = pack(t, shard, &next);
-		RlrecPacked batch = {sequences, shard->start, shard->item};
+		RlrecPacked batch = {sequences, shard->start, {shard->item, shard->gap, shard->type}};
 		int			n = shard->start[sequences];
 		real	   *states = rlrec_history_forward(&t->config->shape, &t->weights, t->e, &batch, key, shard->workspace);
 
@@ -543,6 +550,7 @@ validate_task(RlrecPool *pool, int s, void *argument)
 	Shard	   *shard = &t->shard[s];
 	const RlrecSequences *data = t->data;
 	const RlrecHistoryShape *shape = &t->config->shape;
+	const int32 *item = data->events.item;
 	int			d = shape->dimension;
 	RlrecHistoryWeights weights = rlrec_history_place(shape, (real *) t->judged + t->n_embedding);
 
@@ -556,10 +564,11 @@ validate_task(RlrecPool *pool, int s, void *argument)
 		{
 			int64		end = data->start[t->validated[at + k] + 1] - 1;
 			int64		begin = Max(data->start[t->validated[at + k]], end - shape->length);
+			RlrecHistoryEvents events = rlrec_history_events_from(&data->events, begin);
 
 			if (rlrec_pool_stopping(pool))
 				return;
-			rlrec_history_state(shape, &weights, t->judged_e, (int) (end - begin), data->item + begin, shard->dstates + (size_t) k * d,
+			rlrec_history_state(shape, &weights, t->judged_e, (int) (end - begin), &events, shard->dstates + (size_t) k * d,
 								shard->workspace);
 		}
 		rlrec_gemm_raw(false, true, n, data->n_items, d, 1, shard->dstates, d, t->judged_e, d, 0, shard->logits, data->n_items);
@@ -568,15 +577,15 @@ validate_task(RlrecPool *pool, int s, void *argument)
 			int32		u = t->validated[at + k];
 			int64		end = data->start[u + 1] - 1;
 			const real *scores = shard->logits + (size_t) k * data->n_items;
-			real		wanted = scores[data->item[end]];
+			real		wanted = scores[item[end]];
 			int			above = rlrec_count_at_least(data->n_items, scores, wanted);
 
 			/* neither itself nor what the user has had */
-			shard->mark[data->item[end]] = u;
+			shard->mark[item[end]] = u;
 			above--;
 			for (int64 p = data->start[u]; p < end; p++)
 			{
-				int32		i = data->item[p];
+				int32		i = item[p];
 
 				above -= shard->mark[i] != u && scores[i] >= wanted;
 				shard->mark[i] = u;

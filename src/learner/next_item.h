@@ -9,14 +9,14 @@
 #include "nn/adam.h"
 #include "nn/embedding.h"
 
-/* What is learned from: user u has item[start[u]] .. item[start[u + 1] - 1], oldest first. */
+/* What is learned from: user u has the events start[u] .. start[u + 1] - 1, oldest first. */
 typedef struct RlrecSequences
 {
 	int32		n_users;
 	int32		n_items;
 	int32		n_features;		/* 0 when items have none */
 	const int64 *start;			/* [n_users + 1] */
-	const int32 *item;
+	RlrecHistoryEvents events;
 	RlrecItemFeatures features;
 } RlrecSequences;
 

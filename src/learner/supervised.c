@@ -24,6 +24,7 @@ static const RlrecOption options[] = {
 	{"heads", RLREC_OPTION_INT, 1, 1, 64, "attention heads; must divide dimension"},
 	{"hidden", RLREC_OPTION_INT, 128, 1, 8192, "width of the feed-forward network"},
 	{"gates", RLREC_OPTION_BOOL, 1, 0, 1, "whether what a block adds is weighed by a gate"},
+	{"gaps", RLREC_OPTION_CHOICE, 0, 0, 0, "previous, request, none"},
 	{"dropout", RLREC_OPTION_REAL, 0.2, 0, 0.95, "share of the numbers that are left out in training"},
 	{"epochs", RLREC_OPTION_INT, 40, 1, 100000, "most passes over the events"},
 	{"patience", RLREC_OPTION_INT, 10, 1, 100000, "epochs without a better validation, after which to stop"},
@@ -63,6 +64,8 @@ read_options(const Jsonb *given)
 	config.shape.heads = rlrec_option_int(given, options, "heads");
 	config.shape.hidden = rlrec_option_int(given, options, "hidden");
 	config.shape.gated = rlrec_option_bool(given, options, "gates");
+	if (strcmp(rlrec_option_choice(given, options, "gaps"), "none") != 0)
+		config.shape.gaps = RLREC_HISTORY_GAPS;
 	config.shape.dropout = rlrec_option_real(given, options, "dropout");
 	config.adam.learning_rate = rlrec_option_real(given, options, "learning_rate");
 	config.adam.beta1 = 0.9;
@@ -85,6 +88,31 @@ read_options(const Jsonb *given)
 	return config;
 }
 
+static uint8
+gap_between(int64 earlier, int64 later)
+{
+	return later < earlier ? 0 : rlrec_history_gap((int64) Min((uint64) later - (uint64) earlier, PG_INT64_MAX));
+}
+
+/*
+ * The gaps of time of n events: since the one before, of which the first has none, or to the next one and at last to the request at `now`.
+ */
+static void
+find_gaps(int64 n, const int64 *time, bool to_request, int64 now, uint8 *gap)
+{
+	for (int64 i = 0; i < n; i++)
+		if (to_request)
+			gap[i] = gap_between(time[i], i + 1 < n ? time[i + 1] : now);
+		else
+			gap[i] = i == 0 ? 0 : gap_between(time[i - 1], time[i]);
+}
+
+static bool
+gaps_to_request(const Jsonb *given)
+{
+	return strcmp(rlrec_option_choice(given, options, "gaps"), "request") == 0;
+}
+
 /* The positive events of all users. */
 static RlrecSequences
 read_sequences(const RlrecFit *fit)
@@ -92,27 +120,40 @@ read_sequences(const RlrecFit *fit)
 	const RlrecEvents *events = fit->events;
 	int32		n_users = events->users.n;
 	int64	   *start = palloc_extended(((Size) n_users + 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	bool		to_request = gaps_to_request(fit->options);
+	int64	   *time;
 	int32	   *item;
+	uint8	   *gap;
+	uint8	   *type;
 	int64		n = 0;
 	RlrecSequences data = {0};
 
 	for (int32 u = 0; u < n_users; u++)
 		n += events->end[u] - events->start[u];
 	item = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(Max(n, 1), sizeof(int32)));
+	time = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(Max(n, 1), sizeof(int64)));
+	gap = MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1));
+	type = MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1));
 	n = 0;
 	for (int32 u = 0; u < n_users; u++)
 	{
 		start[u] = n;
 		for (int64 e = events->start[u]; e < events->end[u]; e++)
 			if (events->reward[e] > 0)
-				item[n++] = events->item[e];
+			{
+				item[n] = events->item[e];
+				time[n] = events->time[e];
+				type[n++] = events->type[e];
+			}
+		find_gaps(n - start[u], time + start[u], to_request, 0, gap + start[u]);
 		CHECK_FOR_INTERRUPTS();
 	}
 	start[n_users] = n;
+	pfree(time);
 	data.n_users = n_users;
 	data.n_items = events->items.n;
 	data.start = start;
-	data.item = item;
+	data.events = (RlrecHistoryEvents) {item, gap, type};
 	if (fit->features != NULL && fit->features->n_features > 0)
 	{
 		data.n_features = fit->features->n_features;
@@ -124,7 +165,7 @@ read_sequences(const RlrecFit *fit)
 static void
 check_memory(const RlrecFit *fit, const RlrecNextItem *config, const RlrecSequences *data)
 {
-	Size		needed = add_size(rlrec_next_item_memory(config, data), mul_size(data->start[data->n_users], sizeof(int32)));
+	Size		needed = add_size(rlrec_next_item_memory(config, data), mul_size(data->start[data->n_users], sizeof(int32) + 2 * sizeof(uint8)));
 
 	if (needed > fit->budget)
 		ereport(ERROR,
@@ -145,6 +186,9 @@ enum
 	SHAPE_HEADS,
 	SHAPE_HIDDEN,
 	SHAPE_GATED,
+	SHAPE_GAPS,
+	SHAPE_TYPES,
+	SHAPE_TO_REQUEST,			/* gaps are those of option "gaps": "request" */
 	SHAPE_NUMBERS
 };
 
@@ -159,6 +203,8 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 	Size		bytes = mul_size(mul_size(data.n_items, shape->dimension), sizeof(float));
 	int32	   *numbers = rlrec_tensors_add(tensors, psprintf("%sshape", prefix), RLREC_I32, 1, SHAPE_NUMBERS, 0);
 
+	if (fit->events->types.n > 1)
+		config.shape.types = fit->events->types.n + 1;
 	check_memory(fit, &config, &data);
 	result = rlrec_next_item_train(&config, &data);
 
@@ -168,6 +214,9 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 	numbers[SHAPE_HEADS] = shape->heads;
 	numbers[SHAPE_HIDDEN] = shape->hidden;
 	numbers[SHAPE_GATED] = shape->gated;
+	numbers[SHAPE_GAPS] = shape->gaps;
+	numbers[SHAPE_TYPES] = shape->types;
+	numbers[SHAPE_TO_REQUEST] = gaps_to_request(fit->options);
 	memcpy(rlrec_tensors_add(tensors, psprintf("%sitem_embedding", prefix), RLREC_F32, 2, data.n_items, shape->dimension),
 		   result.e, bytes);
 	weights = rlrec_history_place(shape, result.parameters);
@@ -191,7 +240,7 @@ open_model(const RlrecModel *model, RlrecHistoryShape *shape, RlrecHistoryWeight
 	const int32 *numbers = rlrec_model_data(model, "shape", RLREC_I32, SHAPE_NUMBERS);
 
 	*shape = (RlrecHistoryShape) {numbers[SHAPE_LENGTH], numbers[SHAPE_DIMENSION], numbers[SHAPE_BLOCKS], numbers[SHAPE_HEADS],
-		numbers[SHAPE_HIDDEN], numbers[SHAPE_GATED] != 0, 0};
+		numbers[SHAPE_HIDDEN], numbers[SHAPE_GATED] != 0, numbers[SHAPE_GAPS], numbers[SHAPE_TYPES], 0};
 	if (shape->blocks > RLREC_HISTORY_MAX_BLOCKS)
 		elog(ERROR, "model of learner \"supervised\" has %d blocks", shape->blocks);
 	for (int t = 0; t < rlrec_history_tensors(shape); t++)
@@ -207,11 +256,25 @@ open_model(const RlrecModel *model, RlrecHistoryShape *shape, RlrecHistoryWeight
 	return rlrec_model_data(model, "item_embedding", RLREC_F32, (int64) model->items.n * shape->dimension);
 }
 
+/* The last n events of a history. */
+static RlrecHistoryEvents
+last_events(const RlrecModel *model, const RlrecHistory *history, int n)
+{
+	const int32 *numbers = rlrec_model_data(model, "shape", RLREC_I32, SHAPE_NUMBERS);
+	RlrecHistoryEvents events = {history->item, palloc(history->n), history->type};
+
+	find_gaps(history->n, history->time, numbers[SHAPE_TO_REQUEST] != 0, history->now, unconstify(uint8 *, events.gap));
+	if (events.type == NULL)
+		events.type = palloc0(history->n);
+	return rlrec_history_events_from(&events, history->n - n);
+}
+
 static bool
 score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 {
 	RlrecHistoryShape shape;
 	RlrecHistoryWeights weights;
+	RlrecHistoryEvents events;
 	const float *e;
 	float	   *state;
 	float	   *scratch;
@@ -223,7 +286,8 @@ score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 	n = Min(history->n, shape.length);
 	state = palloc(shape.dimension * sizeof(float));
 	scratch = palloc_extended(rlrec_history_scratch(&shape, n) * sizeof(float), MCXT_ALLOC_HUGE);
-	rlrec_history_state(&shape, &weights, e, n, history->item + history->n - n, state, scratch);
+	events = last_events(model, history, n);
+	rlrec_history_state(&shape, &weights, e, n, &events, state, scratch);
 	rlrec_gemv(model->items.n, shape.dimension, e, state, scores);
 	pfree(scratch);
 	pfree(state);

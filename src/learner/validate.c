@@ -54,13 +54,16 @@ alloc_zero(Size count, Size size)
 }
 
 RlrecHistory
-rlrec_history_of(const RlrecEvents *events, int32 user)
+rlrec_history_of(const RlrecSplit *split, int32 test)
 {
+	const RlrecEvents *events = &split->train;
+	int32		user = split->user[test];
 	Size		n = events->end[user] - events->start[user];
 	int32	   *item = alloc_zero(n, sizeof(int32));
 	int64	   *time = alloc_zero(n, sizeof(int64));
 	float	   *reward = alloc_zero(n, sizeof(float));
-	RlrecHistory history = {0, item, time, reward};
+	uint8	   *type = alloc_zero(n, sizeof(uint8));
+	RlrecHistory history = {0, item, time, reward, type, events->time[events->end[user]]};
 
 	for (int64 e = events->start[user]; e < events->end[user]; e++)
 	{
@@ -68,6 +71,7 @@ rlrec_history_of(const RlrecEvents *events, int32 user)
 			continue;
 		item[history.n] = events->item[e];
 		time[history.n] = events->time[e];
+		type[history.n] = events->type[e];
 		reward[history.n++] = events->reward[e];
 	}
 	return history;
@@ -209,7 +213,7 @@ judge_user(Judge *judge, int32 t)
 	const RlrecEvents *train = &split->train;
 	const RlrecModel *model = judge->model;
 	int32		u = split->user[t];
-	RlrecHistory history = rlrec_history_of(train, u);
+	RlrecHistory history = rlrec_history_of(split, t);
 	float	   *scores = alloc_zero(model->items.n, sizeof(float));
 	int32	   *list = alloc_zero(judge->k, sizeof(int32));
 	RlrecMetrics user = {0};

@@ -37,8 +37,11 @@ extern void rlrec_validate(const RlrecModel *model, const RlrecSplit *split, int
 extern void rlrec_validate_learner(const RlrecLearner *learner, const RlrecFit *fit, const RlrecSplit *split, int k,
 								   float *user_ndcg, RlrecMetrics *metrics);
 
-/* A user's events as what a model is asked about: those with a positive reward. The arrays are palloc'd. */
-extern RlrecHistory rlrec_history_of(const RlrecEvents *events, int32 user);
+/*
+ * The training events of a tested user as what a model is asked about, at the time of his first event that is held out: those with a
+ * positive reward. The arrays are palloc'd.
+ */
+extern RlrecHistory rlrec_history_of(const RlrecSplit *split, int32 test);
 
 /* The model's scores, or the items' popularity where the history tells it nothing. */
 extern void rlrec_model_scores(const RlrecModel *model, const RlrecHistory *history, float *scores);

@@ -103,7 +103,7 @@ rlrec_recommend(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	model = rlrec_cache_model(agent);
 	excluded = rlrec_item_set_create(model);
-	rlrec_history_read(agent, user, &model->items, &history, exclude_seen ? excluded.member : NULL, exclude_seen ? &excluded.others : NULL);
+	rlrec_history_read(agent, user, model, &history, exclude_seen ? excluded.member : NULL, exclude_seen ? &excluded.others : NULL);
 	recommend(fcinfo, agent, model, &history, &excluded, k);
 	rlrec_cache_release(model);
 	return (Datum) 0;
@@ -136,6 +136,7 @@ rlrec_recommend_for_history(PG_FUNCTION_ARGS)
 	item = palloc(Max(n, 1) * sizeof(int32));
 	time = palloc(Max(n, 1) * sizeof(int64));
 	reward = palloc(Max(n, 1) * sizeof(float));
+	history.now = rlrec_events_now(agent);
 	for (int i = 0; i < n; i++)
 	{
 		char	   *id;
@@ -148,7 +149,7 @@ rlrec_recommend_for_history(PG_FUNCTION_ARGS)
 		if (index < 0)
 			continue;
 		item[history.n] = index;
-		time[history.n] = GetCurrentStatementStartTimestamp();
+		time[history.n] = history.now;
 		reward[history.n++] = 1;
 	}
 	history.item = item;
@@ -161,9 +162,9 @@ rlrec_recommend_for_history(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Indices of the events' dictionary in the model's, -1 for items that the model does not know. */
+/* Indices of the events' dictionary in the model's, -1 for ids that the model does not know. */
 static int32 *
-map_items(const RlrecDictionary *from, const RlrecDictionary *to)
+map_ids(const RlrecDictionary *from, const RlrecDictionary *to)
 {
 	int32	   *map = MemoryContextAllocHuge(CurrentMemoryContext, Max(from->n, 1) * sizeof(int32));
 
@@ -177,9 +178,12 @@ typedef struct Everybody
 {
 	const RlrecEvents *events;
 	const int32 *map;			/* [events->items.n] */
+	const int32 *map_type;		/* [events->types.n] */
+	int64		now;
 	int32	   *item;			/* [longest] of the current user */
 	int64	   *time;
 	float	   *reward;
+	uint8	   *type;
 } Everybody;
 
 static Everybody
@@ -189,12 +193,15 @@ everybody(const RlrecAgent *agent, const RlrecModel *model)
 	int64		longest = 1;
 
 	all.events = rlrec_events_read(agent, (Size) maintenance_work_mem * 1024, false, true);
-	all.map = map_items(&all.events->items, &model->items);
+	all.map = map_ids(&all.events->items, &model->items);
+	all.map_type = map_ids(&all.events->types, &model->types);
+	all.now = rlrec_events_now(agent);
 	for (int32 u = 0; u < all.events->users.n; u++)
 		longest = Max(longest, all.events->end[u] - all.events->start[u]);
 	all.item = MemoryContextAllocHuge(CurrentMemoryContext, longest * sizeof(int32));
 	all.time = MemoryContextAllocHuge(CurrentMemoryContext, longest * sizeof(int64));
 	all.reward = MemoryContextAllocHuge(CurrentMemoryContext, longest * sizeof(float));
+	all.type = MemoryContextAllocHuge(CurrentMemoryContext, longest * sizeof(uint8));
 	return all;
 }
 
@@ -203,7 +210,7 @@ static RlrecHistory
 history_of(const Everybody *all, int32 u, RlrecItemSet *seen)
 {
 	const RlrecEvents *events = all->events;
-	RlrecHistory history = {0, all->item, all->time, all->reward};
+	RlrecHistory history = {0, all->item, all->time, all->reward, all->type, all->now};
 
 	for (int64 e = events->start[u]; e < events->end[u]; e++)
 	{
@@ -221,6 +228,7 @@ history_of(const Everybody *all, int32 u, RlrecItemSet *seen)
 			continue;
 		all->item[history.n] = index;
 		all->time[history.n] = events->time[e];
+		all->type[history.n] = events->type[e] == 0 ? 0 : all->map_type[events->type[e] - 1] + 1;
 		all->reward[history.n++] = events->reward[e];
 	}
 	return history;
@@ -296,9 +304,9 @@ rlrec_similar_items(PG_FUNCTION_ARGS)
 	else
 	{
 		/* What it would recommend to someone who had only this item. */
-		const int64 now = GetCurrentStatementStartTimestamp();
+		const int64 now = rlrec_events_now(agent);
 		const float one = 1;
-		RlrecHistory history = {1, &item, &now, &one};
+		RlrecHistory history = {1, &item, &now, &one, NULL, now};
 
 		(void) rlrec_score_history(model, &history, scores);
 	}

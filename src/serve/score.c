@@ -103,7 +103,7 @@ score_user(ScoreCache *cache, const char *user)
 
 	cache->items = copy_dictionary(&model->items);
 	cache->scores = MemoryContextAllocHuge(cache->context, Max(model->items.n, 1) * sizeof(float));
-	rlrec_history_read(cache->agent, user, &model->items, &history, NULL, NULL);
+	rlrec_history_read(cache->agent, user, model, &history, NULL, NULL);
 	(void) rlrec_score_history(model, &history, cache->scores);
 	rlrec_cache_release(model);
 	cache->user = pstrdup(user);

@@ -159,23 +159,21 @@ tie_of(const TupleTableSlot *slot)
 }
 
 static float
-reward_of(const EventReceiver *receiver, const Datum *values, const bool *nulls)
+reward_of(const EventReceiver *receiver, const RlrecEvent *event, Datum value_datum)
 {
 	double		reward = 1;
 
 	if (receiver->agent->rewards)
 	{
-		text	   *event = nulls[COLUMN_EVENT] ? NULL : DatumGetTextPP(values[COLUMN_EVENT]);
-
 		reward = 0;
-		for (int i = 0; event && i < receiver->n_rewards; i++)
-			if (VARSIZE_ANY_EXHDR(event) == receiver->rewards[i].length &&
-				memcmp(VARDATA_ANY(event), receiver->rewards[i].event, receiver->rewards[i].length) == 0)
+		for (int i = 0; event->type && i < receiver->n_rewards; i++)
+			if (event->type_length == receiver->rewards[i].length &&
+				memcmp(event->type, receiver->rewards[i].event, receiver->rewards[i].length) == 0)
 				reward = receiver->rewards[i].reward;
 	}
 	if (receiver->agent->value_column)
 	{
-		double		value = DatumGetFloat8(values[COLUMN_VALUE]);
+		double		value = DatumGetFloat8(value_datum);
 
 		if (!isfinite(value) || fabs(reward * value) > 1e30)
 			bad_event(receiver, receiver->agent->value_column, "not finite", ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, false);
@@ -220,7 +218,14 @@ receive_event(TupleTableSlot *slot, DestReceiver *self)
 		event.time = time_of(receiver, slot->tts_values[COLUMN_TIME]);
 	if (!slot->tts_isnull[COLUMN_TIE])
 		event.tie = tie_of(slot);
-	event.reward = reward_of(receiver, slot->tts_values, slot->tts_isnull);
+	if (!slot->tts_isnull[COLUMN_EVENT])
+	{
+		text	   *type = DatumGetTextPP(slot->tts_values[COLUMN_EVENT]);
+
+		event.type = VARDATA_ANY(type);
+		event.type_length = VARSIZE_ANY_EXHDR(type);
+	}
+	event.reward = reward_of(receiver, &event, slot->tts_values[COLUMN_VALUE]);
 	MemoryContextSwitchTo(old);
 	receiver->sink(receiver->argument, &event);
 	MemoryContextReset(receiver->row_context);
@@ -347,7 +352,7 @@ events_query(const RlrecAgent *agent, bool of_user, Oid *time_type)
 	initStringInfo(&query);
 	appendStringInfo(&query, "SELECT %s, %s, ", id_expression(agent, agent->user_column), id_expression(agent, agent->item_column));
 	appendStringInfo(&query, "%s, %s, ", time_expression(agent, time_type), tie_expression(agent->events));
-	if (agent->rewards)
+	if (agent->event_column)
 		appendStringInfo(&query, "%s::pg_catalog.text, ", quote_identifier(agent->event_column));
 	else
 		appendStringInfoString(&query, "NULL, ");

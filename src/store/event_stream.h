@@ -31,6 +31,8 @@ typedef struct RlrecEvent
 	size_t		item_length;
 	int64		time;			/* microseconds since 2000-01-01; 0 without a time column */
 	int64		tie;			/* orders events of the same time */
+	const char *type;			/* NULL without an event column, or where that is NULL */
+	size_t		type_length;
 	float		reward;
 } RlrecEvent;
 
@@ -52,6 +54,7 @@ typedef struct RlrecPlace
 	int64		tie;
 	int32		item;
 	float		reward;
+	uint8		type;
 } RlrecPlace;
 
 /* Sorts a user's events by (time, tie, item). */

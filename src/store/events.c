@@ -28,6 +28,8 @@ typedef struct Collector
 	const RlrecAgent *agent;
 	RlrecIntern *users;
 	RlrecIntern *items;
+	RlrecIntern *types;
+	bool		too_many_types;
 	int64		n;
 	int64		capacity;
 	int32	   *user;
@@ -35,11 +37,12 @@ typedef struct Collector
 	int64	   *time;
 	int64	   *tie;
 	float	   *reward;
+	uint8	   *type;
 	Size		budget;
 	int64		expected;		/* the planner's estimate, for progress */
 } Collector;
 
-#define EVENT_BYTES (2 * sizeof(int32) + 2 * sizeof(int64) + sizeof(float))
+#define EVENT_BYTES (2 * sizeof(int32) + 2 * sizeof(int64) + sizeof(float) + sizeof(uint8))
 
 static void
 check_budget(const Collector *collector, Size more)
@@ -68,6 +71,20 @@ set_capacity(Collector *collector, int64 capacity)
 	collector->time = repalloc_huge(collector->time, capacity * sizeof(int64));
 	collector->tie = repalloc_huge(collector->tie, capacity * sizeof(int64));
 	collector->reward = repalloc_huge(collector->reward, capacity * sizeof(float));
+	collector->type = repalloc_huge(collector->type, capacity * sizeof(uint8));
+}
+
+/* 1 + the type's number, 0 for none. A column of too many values is about something else. */
+static uint8
+add_type(Collector *collector, const RlrecEvent *event)
+{
+	int32		number;
+
+	if (event->type == NULL || collector->too_many_types)
+		return 0;
+	number = rlrec_intern_add(collector->types, event->type, event->type_length);
+	collector->too_many_types = number >= RLREC_MAX_TYPES;
+	return collector->too_many_types ? 0 : number + 1;
 }
 
 static void
@@ -83,6 +100,7 @@ collect_event(void *argument, const RlrecEvent *event)
 	collector->time[n] = event->time;
 	collector->tie[n] = event->tie;
 	collector->reward[n] = event->reward;
+	collector->type[n] = add_type(collector, event);
 	collector->n++;
 	if (collector->n % 16384 == 0)
 	{
@@ -107,6 +125,7 @@ arrange(Collector *collector)
 	RlrecEvents *events = palloc0(sizeof(RlrecEvents));
 	int32	   *user_rank;
 	int32	   *item_rank;
+	int32	   *type_rank;
 	int64		n = collector->n;
 	int64	   *start;
 	int64	   *end;
@@ -115,6 +134,12 @@ arrange(Collector *collector)
 	rlrec_progress("sorting events", 0, n);
 	events->users = rlrec_intern_finish(collector->users, &user_rank);
 	events->items = rlrec_intern_finish(collector->items, &item_rank);
+	events->types = rlrec_intern_finish(collector->types, &type_rank);
+	if (collector->too_many_types)
+	{
+		events->types.n = 0;
+		memset(collector->type, 0, n * sizeof(uint8));
+	}
 	start = MemoryContextAllocHuge(CurrentMemoryContext, (events->users.n + (Size) 1) * sizeof(int64));
 	end = MemoryContextAllocHuge(CurrentMemoryContext, (events->users.n + (Size) 1) * sizeof(int64));
 	places = MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(RlrecPlace));
@@ -136,6 +161,7 @@ arrange(Collector *collector)
 		place->tie = collector->tie[i];
 		place->item = item_rank[collector->item[i]];
 		place->reward = collector->reward[i];
+		place->type = collector->type[i] == 0 ? 0 : type_rank[collector->type[i] - 1] + 1;
 	}
 	for (int32 u = 0; u < events->users.n; u++)
 	{
@@ -147,18 +173,21 @@ arrange(Collector *collector)
 		collector->item[i] = places[i].item;
 		collector->time[i] = places[i].time;
 		collector->reward[i] = places[i].reward;
+		collector->type[i] = places[i].type;
 	}
 	pfree(places);
 	pfree(collector->user);
 	pfree(collector->tie);
 	pfree(user_rank);
 	pfree(item_rank);
+	pfree(type_rank);
 
 	events->start = start;
 	events->end = end;
 	events->item = collector->item;
 	events->time = collector->time;
 	events->reward = collector->reward;
+	events->type = collector->type;
 	return events;
 }
 
@@ -187,11 +216,13 @@ rlrec_events_read(const RlrecAgent *agent, Size budget, bool with_items, bool em
 	collector.expected = expected_rows(agent->events);
 	collector.users = rlrec_intern_create();
 	collector.items = rlrec_intern_create();
+	collector.types = rlrec_intern_create();
 	collector.user = palloc(1);
 	collector.item = palloc(1);
 	collector.time = palloc(1);
 	collector.tie = palloc(1);
 	collector.reward = palloc(1);
+	collector.type = palloc(1);
 	rlrec_progress("reading events", 0, collector.expected);
 	rlrec_events_stream(agent, NULL, collect_event, &collector);
 

@@ -19,8 +19,11 @@ extern RlrecEvents *rlrec_events_read(const RlrecAgent *agent, Size budget, bool
  * One user's events, as the current user sees them. history has those that count, by the model's item indices; seen[items.n], when not NULL, is
  * set for every item that the user had in any way; unknown, when not NULL, becomes a list of the ids (char *) that the dictionary has not.
  */
-extern void rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecDictionary *items, RlrecHistory *history, bool *seen,
+extern void rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecModel *model, RlrecHistory *history, bool *seen,
 							   List **unknown);
+
+/* The statement's time, as the agent's time column tells time. */
+extern int64 rlrec_events_now(const RlrecAgent *agent);
 
 /* An id in the form in which the column's output function writes it: parsed as the column's type, or the error of its input function. */
 extern char *rlrec_canonical_id(const RlrecAgent *agent, const char *column, const char *id);

@@ -4,11 +4,13 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "store/event_stream.h"
@@ -16,7 +18,7 @@
 
 typedef struct HistoryCollector
 {
-	const RlrecDictionary *items;
+	const RlrecModel *model;
 	bool	   *seen;
 	List	  **unknown;
 	RlrecPlace	   *places;
@@ -29,7 +31,7 @@ static void
 collect_history(void *argument, const RlrecEvent *event)
 {
 	HistoryCollector *collector = argument;
-	int32		item = rlrec_dictionary_find(collector->items, event->item, event->item_length);
+	int32		item = rlrec_dictionary_find(&collector->model->items, event->item, event->item_length);
 	RlrecPlace	   *place;
 
 	if (item < 0)
@@ -57,6 +59,7 @@ collect_history(void *argument, const RlrecEvent *event)
 	place->tie = event->tie;
 	place->item = item;
 	place->reward = event->reward;
+	place->type = event->type == NULL ? 0 : rlrec_dictionary_find(&collector->model->types, event->type, event->type_length) + 1;
 }
 
 static void
@@ -65,26 +68,40 @@ history_of_places(RlrecHistory *history, const RlrecPlace *places, int n)
 	int32	   *item = palloc(Max(n, 1) * sizeof(int32));
 	int64	   *time = palloc(Max(n, 1) * sizeof(int64));
 	float	   *reward = palloc(Max(n, 1) * sizeof(float));
+	uint8	   *type = palloc(Max(n, 1) * sizeof(uint8));
 
 	for (int i = 0; i < n; i++)
 	{
 		item[i] = places[i].item;
 		time[i] = places[i].time;
 		reward[i] = places[i].reward;
+		type[i] = places[i].type;
 	}
 	history->n = n;
 	history->item = item;
 	history->time = time;
 	history->reward = reward;
+	history->type = type;
+}
+
+int64
+rlrec_events_now(const RlrecAgent *agent)
+{
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+	Oid			type = agent->time_column ? rlrec_column_type(agent->events, agent->time_column) : InvalidOid;
+
+	if (type == TIMESTAMPOID || type == DATEOID)
+		return DatumGetTimestamp(DirectFunctionCall1(timestamptz_timestamp, TimestampTzGetDatum(now)));
+	return now;
 }
 
 void
-rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecDictionary *items, RlrecHistory *history, bool *seen,
+rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecModel *model, RlrecHistory *history, bool *seen,
 				   List **unknown)
 {
 	HistoryCollector collector = {0};
 
-	collector.items = items;
+	collector.model = model;
 	collector.seen = seen;
 	collector.unknown = unknown;
 	collector.capacity = 256;
@@ -93,6 +110,7 @@ rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecDiction
 	rlrec_events_stream(agent, user, collect_history, &collector);
 	rlrec_places_sort(collector.places, collector.n);
 	history_of_places(history, collector.places, collector.n);
+	history->now = rlrec_events_now(agent);
 	pfree(collector.places);
 }
 

@@ -386,10 +386,12 @@ test_embedding(void)
 
 /* ---------------------------------------------------------------- the encoder */
 
-static RlrecHistoryShape shape = {69, 12, 2, 2, 9, false, 0.2};
+static RlrecHistoryShape shape = {69, 12, 2, 2, 9, false, 0, 0, 0.2};
 static RlrecHistoryWeights weights;
 static int32 items[75];
-static const RlrecPacked batch = {3, start, items};
+static uint8 gaps[75];
+static uint8 types[75];
+static const RlrecPacked batch = {3, start, {items, gaps, types}};
 static real *workspace;
 
 static double
@@ -411,6 +413,8 @@ test_history(bool gated)
 	RlrecHistoryWeights gradients;
 
 	shape.gated = gated;
+	shape.gaps = gated ? 5 : 0;
+	shape.types = gated ? 3 : 0;
 	shape.dropout = 0.2;
 	n = rlrec_history_parameters(&shape);
 	parameters = numbers(n, 0.3), gradient = zeros(n), w = numbers(ITEMS * 12, 0.3), c = numbers(75 * 12, 1);
@@ -418,7 +422,11 @@ test_history(bool gated)
 	gradients = rlrec_history_place(&shape, gradient);
 	workspace = zeros(rlrec_history_workspace(&shape, 75, 69));
 	for (int i = 0; i < 75; i++)
+	{
 		items[i] = rlrec_random_below(8, i, ITEMS);
+		gaps[i] = rlrec_random_below(9, i, 5);
+		types[i] = rlrec_random_below(10, i, 3);
+	}
 	(void) value_history();
 	rlrec_history_backward(&shape, &weights, &batch, 11, workspace, copied(75 * 12, c), &gradients, de);
 	compare(gated ? "gated encoder, parameters" : "encoder, parameters", value_history, n, parameters, gradient);
@@ -429,13 +437,24 @@ test_history(bool gated)
 	for (int s = 0; s < 3; s++)
 	{
 		int			length = start[s + 1] - start[s];
+		RlrecHistoryEvents events = rlrec_history_events_from(&batch.events, start[s]);
 
-		rlrec_history_state(&shape, &weights, w, length, items + start[s], state, zeros(rlrec_history_scratch(&shape, length)));
+		rlrec_history_state(&shape, &weights, w, length, &events, state, zeros(rlrec_history_scratch(&shape, length)));
 		for (int k = 0; k < 12; k++)
 			worst = Max(worst, fabs(state[k] - states[(start[s + 1] - 1) * 12 + k]));
 	}
 	check(worst < 1e-12, gated ? "gated encoder, serving is training without dropout" : "encoder, serving is training without dropout",
 		  worst);
+}
+
+static void
+test_gaps(void)
+{
+	const int64 second = 1000000;
+
+	check(rlrec_history_gap(-1 * second) == 0 && rlrec_history_gap(0) == 1 && rlrec_history_gap(second - 1) == 1 &&
+		  rlrec_history_gap(second) == 2 && rlrec_history_gap(2 * second) == 2 && rlrec_history_gap(3 * second) == 3 &&
+		  rlrec_history_gap(PG_INT64_MAX) == RLREC_HISTORY_GAPS - 1, "gaps of time, rows", 0);
 }
 
 /* Adam's first step is the learning rate, whatever the gradient; the gradient is clipped; decay shrinks. */
@@ -471,6 +490,7 @@ main(void)
 	test_embedding();
 	test_history(false);
 	test_history(true);
+	test_gaps();
 	test_adam();
 	printf("1..%d\n", tests);
 	return failures > 0;
