@@ -39,11 +39,12 @@ CREATE FUNCTION rlrec_alter_agent(
 	users pg_catalog.regclass DEFAULT NULL,
 	candidates pg_catalog.regclass DEFAULT NULL,
 	item_key name DEFAULT NULL,
-	candidate_key name DEFAULT NULL)
+	candidate_key name DEFAULT NULL,
+	encoder text DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rlrec_alter_agent';
-COMMENT ON FUNCTION rlrec_alter_agent(text, jsonb, text, pg_catalog.regclass, name, name, name, name, name, jsonb, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.regclass, name, name) IS
+COMMENT ON FUNCTION rlrec_alter_agent(text, jsonb, text, pg_catalog.regclass, name, name, name, name, name, jsonb, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.regclass, name, name, text) IS
 'Changes an agent: the options given replace those of the same name, a null takes one away; any other argument that is not NULL replaces what it was. What training reads takes effect with the next training. Only for the owner.';
 
 CREATE FUNCTION rlrec_drop_agent(name text)

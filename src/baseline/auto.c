@@ -24,6 +24,7 @@
 #define ENOUGH 10				/* tested users for any comparison */
 #define MOST 10000				/* tested users, a sample of more */
 #define SEED 1
+#define SECONDS 600				/* for a fit that can stop, unless its options say otherwise */
 
 static const RlrecOption auto_options[] = {
 	{"learners", RLREC_OPTION_NAMES, 0, 0, 0, "learners to choose from; default all but hybrid"},
@@ -88,20 +89,22 @@ auto_fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 {
 	List	   *candidates = rlrec_parts_choose(fit, auto_options, true, true);
 	RlrecSplit *split = list_length(candidates) > 1 ? choose_split(fit->events) : NULL;
+	RlrecFit	bounded = *fit;
 	const RlrecLearner *chosen = linitial(candidates);
 
+	bounded.seconds = SECONDS;
 	if (split != NULL)
 	{
 		float	   *ndcg = rlrec_tensors_add(tensors, psprintf("%sndcg", prefix), RLREC_F32, 1, list_length(candidates), 0);
 
 		rlrec_parts_write(candidates, prefix, "candidates", tensors);
-		chosen = compare(fit, split, candidates, ndcg);
+		chosen = compare(&bounded, split, candidates, ndcg);
 	}
 	else if (list_member_ptr(candidates, &rlrec_popularity))
 		chosen = &rlrec_popularity;
 
 	rlrec_parts_write(list_make1((void *) chosen), prefix, "parts", tensors);
-	rlrec_parts_fit(chosen, fit, prefix, tensors);
+	rlrec_parts_fit(chosen, &bounded, prefix, tensors);
 }
 
 static RlrecModel

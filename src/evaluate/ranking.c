@@ -68,7 +68,7 @@ eligible_learners(const RlrecAgent *agent, const RlrecFit *fit)
 	{
 		const char *obstacle;
 
-		if (*learner == own || *learner == &rlrec_auto || (*learner)->costly)
+		if (*learner == own || *learner == &rlrec_auto || (*learner)->encoder != NULL)
 			continue;
 		obstacle = (*learner)->obstacle ? (*learner)->obstacle(fit) : NULL;
 		if (obstacle)

@@ -14,6 +14,17 @@
 
 struct RlrecLearner;
 
+/*
+ * What came before a fit: the version that serves, and how far an interrupted fit came. save() replaces what was kept; load() returns it
+ * palloc'd, both it and deployed() NULL when there is none.
+ */
+typedef struct RlrecPast
+{
+	const struct RlrecModel *(*deployed) (struct RlrecPast *past);
+	RlrecTensors *(*load) (struct RlrecPast *past);
+	void		(*save) (struct RlrecPast *past, const RlrecTensors *tensors);
+} RlrecPast;
+
 /* What a learner is fitted on. */
 typedef struct RlrecFit
 {
@@ -21,6 +32,9 @@ typedef struct RlrecFit
 	const RlrecFeatures *features;	/* NULL when the agent has no items table */
 	const Jsonb *options;		/* the agent's, NULL when none */
 	Size		budget;			/* bytes that fitting may use: maintenance_work_mem */
+	const char *encoder;		/* the agent's: none leaves learners out that have one, transformer lets them in */
+	double		seconds;		/* after which a fit that can stop should; 0 for never */
+	RlrecPast  *past;			/* NULL where there is to be none: what is fitted to be measured knows only what it is given */
 } RlrecFit;
 
 /*
@@ -73,8 +87,8 @@ typedef struct RlrecLearner
 	/* Similarity of each item to one; NULL when the learner has none (then cosine over the items' users stands in). */
 	void		(*similar) (const RlrecModel *model, int32 item, float *scores);
 
-	/* Fitting takes minutes where others take seconds: auto and hybrid try it only when it is named. */
-	bool		costly;
+	/* What turns a history into a state, "transformer"; NULL when the learner has none. Fitting one takes minutes where others take seconds. */
+	const char *encoder;
 } RlrecLearner;
 
 extern const RlrecLearner rlrec_popularity;

@@ -21,8 +21,9 @@ named(const List *names, const char *name)
 }
 
 static List *
-choose(const RlrecFit *fit, const List *names, bool with_hybrid, bool strict)
+choose(const RlrecFit *fit, const List *names, bool for_auto, bool strict)
 {
+	bool		encoders = for_auto ? strcmp(fit->encoder, "none") != 0 : strcmp(fit->encoder, "transformer") == 0;
 	List	   *parts = NIL;
 
 	for (int i = 0; rlrec_learners[i] != NULL; i++)
@@ -30,9 +31,9 @@ choose(const RlrecFit *fit, const List *names, bool with_hybrid, bool strict)
 		const RlrecLearner *learner = rlrec_learners[i];
 		const char *obstacle;
 
-		if (learner == &rlrec_auto || (learner == &rlrec_hybrid && !(with_hybrid && named(names, learner->name))))
+		if (learner == &rlrec_auto || (learner == &rlrec_hybrid && !(for_auto && named(names, learner->name))))
 			continue;
-		if (names != NIL ? !named(names, learner->name) : learner->costly)
+		if (names != NIL ? !named(names, learner->name) : learner->encoder != NULL && !encoders)
 			continue;
 
 		obstacle = learner->obstacle(fit);
@@ -55,7 +56,7 @@ choose(const RlrecFit *fit, const List *names, bool with_hybrid, bool strict)
  * hybrid within auto reads the same option as auto: names that leave none for it, ["hybrid"], mean all.
  */
 List *
-rlrec_parts_choose(const RlrecFit *fit, const RlrecOption *specs, bool with_hybrid, bool strict)
+rlrec_parts_choose(const RlrecFit *fit, const RlrecOption *specs, bool for_auto, bool strict)
 {
 	List	   *names = rlrec_option_names(fit->options, specs, "learners");
 	bool		any = false;
@@ -65,9 +66,9 @@ rlrec_parts_choose(const RlrecFit *fit, const RlrecOption *specs, bool with_hybr
 	{
 		const RlrecLearner *learner = rlrec_learner_find(lfirst(cell));
 
-		any = any || (learner != NULL && learner != &rlrec_auto && (with_hybrid || learner != &rlrec_hybrid));
+		any = any || (learner != NULL && learner != &rlrec_auto && (for_auto || learner != &rlrec_hybrid));
 	}
-	return choose(fit, any ? names : NIL, with_hybrid, strict);
+	return choose(fit, any ? names : NIL, for_auto, strict);
 }
 
 /*
@@ -192,4 +193,26 @@ rlrec_parts_similar(const RlrecModel *model, int32 item, float *scores)
 	if (!find_similar(model, &answering))
 		elog(ERROR, "no part of learner \"%s\" has similar items", model->learner->name);
 	answering.learner->similar(&answering, item, scores);
+}
+
+const RlrecModel *
+rlrec_parts_find(const RlrecModel *model, const RlrecLearner *learner)
+{
+	ListCell   *cell;
+
+	if (model->learner == learner)
+		return model;
+	if (model->learner != &rlrec_auto && model->learner != &rlrec_hybrid)
+		return NULL;
+	foreach(cell, rlrec_parts_read(model, "parts"))
+	{
+		RlrecModel *part = palloc(sizeof(RlrecModel));
+		const RlrecModel *found;
+
+		*part = rlrec_parts_open(model, lfirst(cell));
+		found = rlrec_parts_find(part, learner);
+		if (found != NULL)
+			return found;
+	}
+	return NULL;
 }

@@ -11,10 +11,10 @@
 
 /*
  * The learners (const RlrecLearner *, in the registry's order) that the option `learners` names, or else all; of these, those that can
- * be fitted. auto is never a part, and hybrid only where with_hybrid and when named. strict: a named learner that cannot be fitted is
- * an error.
+ * be fitted. auto is never a part, and hybrid only of auto (for_auto) and when named. Learners with an encoder, unless named, are left to the
+ * agent's encoder: auto means yes for auto and no for hybrid. strict: a named learner that cannot be fitted is an error.
  */
-extern List *rlrec_parts_choose(const RlrecFit *fit, const RlrecOption *specs, bool with_hybrid, bool strict);
+extern List *rlrec_parts_choose(const RlrecFit *fit, const RlrecOption *specs, bool for_auto, bool strict);
 
 /* Fits a part, its tensors under prefix || part's name || "/". What it needs besides is freed. */
 extern void rlrec_parts_fit(const RlrecLearner *part, const RlrecFit *fit, const char *prefix, RlrecTensors *tensors);
@@ -25,6 +25,9 @@ extern List *rlrec_parts_read(const RlrecModel *model, const char *name);
 
 /* The model of a part; it borrows from the whole. */
 extern RlrecModel rlrec_parts_open(const RlrecModel *model, const RlrecLearner *part);
+
+/* The model of that learner in a model, itself or a part; NULL when there is none. Borrows from the whole. */
+extern const RlrecModel *rlrec_parts_find(const RlrecModel *model, const RlrecLearner *learner);
 
 /*
  * similar() of auto and hybrid: that of the first of `parts` that has one. rlrec_parts_has_similar() tells of any model whether

@@ -43,19 +43,10 @@ static const RlrecOption options[] = {
 	{NULL}
 };
 
-static const char *
-obstacle(const RlrecFit *fit)
-{
-	int			heads = rlrec_option_int(fit->options, options, "heads");
-
-	if (rlrec_option_int(fit->options, options, "dimension") % heads != 0)
-		return "option \"heads\" does not divide option \"dimension\"";
-	return NULL;
-}
-
 static RlrecNextItem
-read_options(const Jsonb *given)
+read_options(const RlrecFit *fit)
 {
+	const Jsonb *given = fit->options;
 	RlrecNextItem config = {0};
 
 	config.shape.length = rlrec_option_int(given, options, "length");
@@ -77,6 +68,8 @@ read_options(const Jsonb *given)
 	config.batch = rlrec_option_int(given, options, "batch");
 	config.patience = rlrec_option_int(given, options, "patience");
 	config.seconds = 60 * rlrec_option_real(given, options, "minutes");
+	if (config.seconds == 0)
+		config.seconds = fit->seconds;
 	config.finish = rlrec_option_real(given, options, "finish");
 	config.average = rlrec_option_real(given, options, "average");
 	if (strcmp(rlrec_option_choice(given, options, "loss"), "sampled") == 0)
@@ -86,6 +79,24 @@ read_options(const Jsonb *given)
 		config.threads = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
 	config.seed = rlrec_option_int(given, options, "seed");
 	return config;
+}
+
+static const char *
+obstacle(const RlrecFit *fit)
+{
+	RlrecNextItem config = read_options(fit);
+	RlrecSequences data = {0};
+	Size		needed;
+
+	if (config.shape.dimension % config.shape.heads != 0)
+		return "option \"heads\" does not divide option \"dimension\"";
+	data.n_users = fit->events->users.n;
+	data.n_items = fit->events->items.n;
+	data.n_features = fit->features ? fit->features->n_features : 0;
+	needed = rlrec_next_item_memory(&config, &data);
+	if (needed > fit->budget)
+		return psprintf("it needs %zu MB and maintenance_work_mem is %zu MB", needed / (1024 * 1024) + 1, fit->budget / (1024 * 1024));
+	return NULL;
 }
 
 static uint8
@@ -195,7 +206,7 @@ enum
 static void
 fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 {
-	RlrecNextItem config = read_options(fit->options);
+	RlrecNextItem config = read_options(fit);
 	const RlrecHistoryShape *shape = &config.shape;
 	RlrecSequences data = read_sequences(fit);
 	RlrecNextItemResult result;
@@ -319,5 +330,5 @@ const RlrecLearner rlrec_supervised = {
 	.fit = fit,
 	.score = score,
 	.similar = similar,
-	.costly = true
+	.encoder = "transformer"
 };

@@ -307,6 +307,7 @@ rlrec_validate_learner(const RlrecLearner *learner, const RlrecFit *fit, const R
 
 	INSTR_TIME_SET_CURRENT(started);
 	part.events = &split->train;
+	part.past = NULL;
 	model = rlrec_learner_fit(learner, &part);
 	fit_seconds = seconds_since(started);
 	rlrec_validate(model, split, k, user_ndcg, metrics);

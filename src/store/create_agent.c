@@ -137,6 +137,27 @@ check_choice(const char *argument, const char *value, const char *only)
 				 errhint("The %ss are auto and %s.", argument, only)));
 }
 
+/* A learner either has an encoder or not; auto and hybrid may have parts of both kinds. */
+static void
+check_encoder(const RlrecAgent *agent)
+{
+	const RlrecLearner *learner = rlrec_learner_find(agent->learner);
+
+	if (strcmp(agent->encoder, "auto") != 0 && strcmp(agent->encoder, "none") != 0 && strcmp(agent->encoder, "transformer") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown encoder \"%s\"", agent->encoder),
+				 errhint("The encoders are auto, none and transformer.")));
+	if (learner == &rlrec_auto || learner == &rlrec_hybrid || strcmp(agent->encoder, "auto") == 0)
+		return;
+	if (strcmp(agent->encoder, learner->encoder ? learner->encoder : "none") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("learner \"%s\" does not go with encoder \"%s\"", agent->learner, agent->encoder),
+				 learner->encoder ? errhint("Its encoder is \"%s\".", learner->encoder) :
+				 errhint("It has no encoder; leave it to \"auto\", or choose learner \"supervised\".")));
+}
+
 /* What create and alter both check, on the agent as it would become. */
 static void
 check_agent(RlrecAgent *agent)
@@ -147,6 +168,7 @@ check_agent(RlrecAgent *agent)
 	check_readable(agent->candidates, "candidates");
 	check_rewards(agent->rewards);
 	rlrec_options_check(agent->learner, agent->options, rlrec_agent_options);
+	check_encoder(agent);
 	rlrec_agent_infer_columns(agent);
 	check_readable(agent->items, "items");
 }
@@ -273,7 +295,6 @@ rlrec_create_agent(PG_FUNCTION_ARGS)
 	agent.candidate_key = name_argument(fcinfo, 16);
 
 	check_name(agent.name);
-	check_choice("encoder", agent.encoder, "none");
 	check_choice("generator", agent.generator, "exact");
 	if (!OidIsValid(agent.events))
 		ereport(ERROR,
@@ -344,6 +365,7 @@ rlrec_alter_agent(PG_FUNCTION_ARGS)
 	ALTER(candidates, relation_argument, 12);
 	ALTER(item_key, name_argument, 13);
 	ALTER(candidate_key, name_argument, 14);
+	ALTER(encoder, text_argument, 15);
 	check_agent(agent);
 
 	SPI_connect();

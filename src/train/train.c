@@ -29,6 +29,7 @@
 #include "store/events.h"
 #include "store/model.h"
 #include "store/progress.h"
+#include "train/past.h"
 #include "train/train.h"
 
 void
@@ -39,6 +40,7 @@ rlrec_fit_begin(RlrecFit *fit, const RlrecAgent *agent)
 	memset(fit, 0, sizeof(*fit));
 	fit->budget = (Size) maintenance_work_mem * 1024;
 	fit->options = agent->options;
+	fit->encoder = agent->encoder;
 	events = rlrec_events_read(agent, fit->budget, true, false);
 	fit->events = events;
 	if (OidIsValid(agent->items))
@@ -171,9 +173,11 @@ fit_as_owner(const RlrecAgent *agent, RlrecDeploy when, Jsonb **metrics, bool *d
 
 	rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
 	rlrec_fit_begin(&fit, agent);
+	fit.past = rlrec_past_open(agent);
 	*deploy = when == RLREC_DEPLOY_ALWAYS || (when == RLREC_DEPLOY_IF_BETTER && is_better(agent, &fit));
 	model = rlrec_learner_fit(rlrec_learner_find(agent->learner), &fit);
 	*metrics = describe_model(&fit, model);
+	rlrec_past_close(fit.past);
 	rlrec_run_back(&saved);
 	return model;
 }
@@ -197,6 +201,7 @@ rlrec_train_agent(const char *name, RlrecDeploy when, RlrecTraining *training)
 	rlrec_model_trim(agent);
 	SPI_finish();
 	PopActiveSnapshot();
+	rlrec_past_forget(agent);
 	rlrec_progress_end();
 	training->seconds = (GetCurrentTimestamp() - started) / 1e6;
 }

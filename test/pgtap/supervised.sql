@@ -1,6 +1,6 @@
 -- The learner "supervised": it learns an order that counting pairs cannot, is deterministic, and stops clearly.
 SET client_min_messages = warning;
-SELECT plan(14);
+SELECT plan(20);
 
 -- The next item depends on the last but one: after x comes 10 + x whatever lies in between.
 CREATE TABLE events (id serial PRIMARY KEY, user_id int, item_id int, at int);
@@ -34,7 +34,7 @@ SELECT throws_ok($$SELECT * FROM rlrec_train('bad')$$, '55000', 'learner "superv
 SELECT throws_ok($$SELECT rlrec_alter_agent('bad', '{"loss": "hinge"}')$$, '22023', 'invalid value of "loss" in options', 'an unknown loss');
 SELECT rlrec_alter_agent('bad', '{"heads": 1, "dimension": 1024, "hidden": 8192}') \g /dev/null
 SET maintenance_work_mem = '16MB';
-SELECT throws_ok($$SELECT * FROM rlrec_train('bad')$$, '53200', 'learner "supervised" needs more memory than it may use', 'memory is bounded beforehand');
+SELECT throws_ok($$SELECT * FROM rlrec_train('bad')$$, '55000', 'learner "supervised" cannot be fitted', 'memory is bounded beforehand');
 RESET maintenance_work_mem;
 SELECT rlrec_alter_agent('two', '{"epochs": 100000, "patience": 100000}') \g /dev/null
 CREATE FUNCTION stopped(agent text) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -49,5 +49,25 @@ SET statement_timeout = 300;
 SELECT stopped('two') AS stopped \gset
 RESET statement_timeout;
 SELECT ok(:'stopped', 'statement_timeout stops it');
+
+-- Progressions, of which two items tell the next. Users come one after another, so that time can be split.
+CREATE TABLE shifts (id serial PRIMARY KEY, user_id int, item_id int, at int);
+INSERT INTO shifts (user_id, item_id, at)
+SELECT u, (u * 17 + n * (1 + u % 5 * 3)) % 101, u + 100 * n FROM generate_series(1, 800) u, generate_series(1, 6) n;
+CREATE FUNCTION chosen(agent text, encoder text, more jsonb) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM rlrec_create_agent(agent, 'shifts', encoder => encoder, options => more ||
+		'{"epochs": 60, "learning_rate": 0.01, "warmup": 10, "average": 0.9, "dimension": 32, "hidden": 32, "length": 8, "dropout": 0}');
+	RETURN (SELECT metrics->>'chosen' FROM rlrec_train(agent));
+END
+$$;
+SELECT is(chosen('free', 'auto', '{}'), 'supervised', 'auto picks it where it wins');
+SELECT is(source, 'supervised', 'and says so') FROM rlrec_recommend(1, 1, 'free');
+SELECT isnt(chosen('plain', 'none', '{}'), 'supervised', 'encoder none leaves it out');
+SELECT ok(NOT metrics->'validation_ndcg' ? 'supervised', 'of the comparison too') FROM rlrec.models WHERE agent = 'plain';
+SELECT throws_ok($$SELECT rlrec_create_agent('x', 'events', encoder => 'transformer', learner => 'markov')$$, '22023',
+	'learner "markov" does not go with encoder "transformer"', 'a learner without an encoder');
+SELECT throws_ok($$SELECT rlrec_alter_agent('two', encoder => 'none')$$, '22023', 'learner "supervised" does not go with encoder "none"',
+	'a learner that needs one');
 
 SELECT * FROM finish();
