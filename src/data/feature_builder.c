@@ -501,6 +501,13 @@ scale_row(const RlrecFeatureBuilder *builder, int64 n, const int32 *feature, flo
 		value[i] /= sqrt(n_blocks);
 }
 
+int
+rlrec_feature_builder_columns(const RlrecFeatureBuilder *builder, const RlrecFeatureColumn **columns)
+{
+	*columns = builder->described;
+	return builder->n_columns;
+}
+
 const double *
 rlrec_feature_builder_numbers(const RlrecFeatureBuilder *builder, int column, int64 *n)
 {

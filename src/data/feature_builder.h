@@ -31,6 +31,9 @@ extern void rlrec_feature_builder_add_number(RlrecFeatureBuilder *builder, int c
  */
 extern int32 rlrec_feature_builder_add_vector(RlrecFeatureBuilder *builder, int column, int32 n, const double *values);
 
+/* The columns that it was created with; returns their number. */
+extern int	rlrec_feature_builder_columns(const RlrecFeatureBuilder *builder, const RlrecFeatureColumn **columns);
+
 /* The numbers of a column that were added so far, in their order; NULL when there are none. */
 extern const double *rlrec_feature_builder_numbers(const RlrecFeatureBuilder *builder, int column, int64 *n);
 
