@@ -16,7 +16,8 @@
  *	   every item has from vanishing), with tf the token's count in the item, df the items that have it, N the items with a row;
  *	5. scales each column's block to length 1, then the row: each column that says something of an item weighs the same.
  *
- * Memory: 8 bytes a value, 8 more a number, 12 a row, 24 a token besides its bytes; finish() adds the 8 bytes a value of the result.
+ * Memory: 8 bytes a value, 8 more a number, 12 a row, 24 a token besides its bytes; finish() adds the 8 bytes a value of the result, and
+ * 8 a token with its bytes for the labels.
  */
 #include "postgres.h"
 
@@ -55,10 +56,10 @@ typedef struct Amount
 	float		value;
 } Amount;
 
-/* A feature's name. bytes is NULL for bins and elements, and length then their position in the column. */
+/* A feature's name: bytes first .. first + length - 1, or first is negative for bins and elements, and length their position. */
 typedef struct Token
 {
-	const char *bytes;
+	int64		first;
 	int32		length;
 	int32		column;
 	uint32		hash;
@@ -90,6 +91,7 @@ struct RlrecFeatureBuilder
 	Size		budget;
 	int32		n_items;
 	int			n_columns;
+	const RlrecFeatureColumn *described;	/* [n_columns] */
 	Column	   *column;			/* [n_columns] */
 	Row		   *row;
 	int64		n_rows;
@@ -100,6 +102,9 @@ struct RlrecFeatureBuilder
 	Token	   *token;
 	int64		n_tokens;
 	int64		tokens_capacity;
+	char	   *bytes;			/* of tokens */
+	int64		n_bytes;
+	int64		bytes_capacity;
 	struct token_hash *hash;
 	/* of finish() */
 	int32	   *token_of_feature;	/* [n_tokens] */
@@ -111,27 +116,26 @@ struct RlrecFeatureBuilder
 	int64		amounts_capacity;
 };
 
-static inline bool token_equal(const Token *a, const Token *b);
+static inline bool token_equal(const RlrecFeatureBuilder *builder, int32 a, int32 b);
 
 #define SH_PREFIX token
 #define SH_ELEMENT_TYPE Slot
 #define SH_KEY_TYPE int32
 #define SH_KEY token
 #define SH_HASH_KEY(tb, key) (((RlrecFeatureBuilder *) (tb)->private_data)->token[key].hash)
-#define SH_EQUAL(tb, a, b) \
-	token_equal(&((RlrecFeatureBuilder *) (tb)->private_data)->token[a], &((RlrecFeatureBuilder *) (tb)->private_data)->token[b])
+#define SH_EQUAL(tb, a, b) token_equal((tb)->private_data, a, b)
 #define SH_SCOPE static inline
 #define SH_DECLARE
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-static inline int token_compare(const int32 *a, const int32 *b, const Token *token);
+static inline int token_compare(const int32 *a, const int32 *b, const RlrecFeatureBuilder *builder);
 static inline int amount_compare(const Amount *a, const Amount *b);
 
 #define ST_SORT sort_tokens
 #define ST_ELEMENT_TYPE int32
-#define ST_COMPARE_ARG_TYPE const Token
-#define ST_COMPARE(a, b, token) token_compare(a, b, token)
+#define ST_COMPARE_ARG_TYPE const RlrecFeatureBuilder
+#define ST_COMPARE(a, b, builder) token_compare(a, b, builder)
 #define ST_SCOPE static
 #define ST_CHECK_FOR_INTERRUPTS
 #define ST_DECLARE
@@ -166,22 +170,26 @@ static inline int amount_compare(const Amount *a, const Amount *b);
 #include "lib/sort_template.h"
 
 static inline bool
-token_equal(const Token *a, const Token *b)
+token_equal(const RlrecFeatureBuilder *builder, int32 a, int32 b)
 {
-	return a->hash == b->hash && a->column == b->column && a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
+	const Token *x = &builder->token[a];
+	const Token *y = &builder->token[b];
+
+	return x->hash == y->hash && x->column == y->column && x->length == y->length &&
+		memcmp(builder->bytes + x->first, builder->bytes + y->first, x->length) == 0;
 }
 
 static inline int
-token_compare(const int32 *a, const int32 *b, const Token *token)
+token_compare(const int32 *a, const int32 *b, const RlrecFeatureBuilder *builder)
 {
-	const Token *x = &token[*a];
-	const Token *y = &token[*b];
+	const Token *x = &builder->token[*a];
+	const Token *y = &builder->token[*b];
 	int			order = 0;
 
 	if (x->column != y->column)
 		return x->column < y->column ? -1 : 1;
-	if (x->bytes != NULL)
-		order = memcmp(x->bytes, y->bytes, Min(x->length, y->length));
+	if (x->first >= 0)
+		order = memcmp(builder->bytes + x->first, builder->bytes + y->first, Min(x->length, y->length));
 	if (order == 0)
 		order = (x->length > y->length) - (x->length < y->length);
 	return order;
@@ -215,21 +223,28 @@ report_too_many(void)
 			 errhint("Give the agent a view of the items with fewer or shorter columns.")));
 }
 
-/* Room for one element more at array[n], by half more of them. */
+/* Room for at least n elements, by half more of them. */
 static void *
-reserve(RlrecFeatureBuilder *builder, void *array, int64 n, int64 *capacity, Size size)
+grow(RlrecFeatureBuilder *builder, void *array, int64 n, int64 *capacity, Size size)
 {
-	int64		larger = *capacity + *capacity / 2 + 64;
+	int64		larger = Max(*capacity + *capacity / 2 + 64, n);
 
-	if (n < *capacity)
+	if (n <= *capacity)
 		return array;
-	if (n >= INT32_MAX)
-		report_too_many();
 	check_budget(builder, mul_size(larger - *capacity, size));
 	*capacity = larger;
 	if (array == NULL)
 		return MemoryContextAllocHuge(builder->context, mul_size(larger, size));
 	return repalloc_huge(array, mul_size(larger, size));
+}
+
+/* Room for one element more at array[n], whose index must be an int32. */
+static void *
+reserve(RlrecFeatureBuilder *builder, void *array, int64 n, int64 *capacity, Size size)
+{
+	if (n >= INT32_MAX)
+		report_too_many();
+	return grow(builder, array, n + 1, capacity, size);
 }
 
 /* The next entry of the last row. */
@@ -245,7 +260,7 @@ push_entry(RlrecFeatureBuilder *builder, int32 token)
 	return entry;
 }
 
-/* A new token, not in the hash table. bytes stay the caller's. */
+/* A new token, not in the hash table; bytes is NULL for bins and elements. */
 static int32
 push_token(RlrecFeatureBuilder *builder, int column, const char *bytes, int32 length)
 {
@@ -253,15 +268,23 @@ push_token(RlrecFeatureBuilder *builder, int column, const char *bytes, int32 le
 
 	builder->token = reserve(builder, builder->token, builder->n_tokens, &builder->tokens_capacity, sizeof(Token));
 	token = &builder->token[builder->n_tokens];
-	token->bytes = bytes;
+	token->first = -1;
 	token->length = length;
 	token->column = column;
 	token->hash = 0;
+	if (bytes != NULL)
+	{
+		builder->bytes = grow(builder, builder->bytes, builder->n_bytes + length, &builder->bytes_capacity, 1);
+		memcpy(builder->bytes + builder->n_bytes, bytes, length);
+		token->first = builder->n_bytes;
+		token->hash = hash_combine(hash_bytes((const unsigned char *) bytes, length), murmurhash32(column));
+		builder->n_bytes += length;
+	}
 	return builder->n_tokens++;
 }
 
 RlrecFeatureBuilder *
-rlrec_feature_builder_create(int32 n_items, int n_columns, Size budget)
+rlrec_feature_builder_create(int32 n_items, int n_columns, const RlrecFeatureColumn *columns, Size budget)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec features", ALLOCSET_DEFAULT_SIZES);
 	RlrecFeatureBuilder *builder = MemoryContextAllocZero(context, sizeof(RlrecFeatureBuilder));
@@ -270,6 +293,7 @@ rlrec_feature_builder_create(int32 n_items, int n_columns, Size budget)
 	builder->budget = budget;
 	builder->n_items = n_items;
 	builder->n_columns = n_columns;
+	builder->described = columns;
 	builder->column = MemoryContextAllocZero(context, Max(n_columns, 1) * sizeof(Column));
 	builder->hash = token_create(context, 1024, builder);
 	return builder;
@@ -295,16 +319,11 @@ rlrec_feature_builder_add_token(RlrecFeatureBuilder *builder, int column, const 
 	Slot	   *slot;
 	bool		found;
 
-	builder->token[candidate].hash = hash_combine(hash_bytes((const unsigned char *) bytes, length), murmurhash32(column));
 	slot = token_insert(builder->hash, candidate, &found);
 	if (found)
-		builder->n_tokens--;
-	else
 	{
-		char	   *copy = MemoryContextAllocHuge(builder->context, Max(length, 1));
-
-		memcpy(copy, bytes, length);
-		builder->token[candidate].bytes = copy;
+		builder->n_tokens--;
+		builder->n_bytes -= length;
 	}
 	push_entry(builder, slot->token)->value = count;
 }
@@ -384,7 +403,7 @@ number_features(RlrecFeatureBuilder *builder)
 	builder->df = MemoryContextAllocExtended(builder->context, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int32 i = 0; i < builder->n_tokens; i++)
 		builder->token_of_feature[i] = i;
-	sort_tokens(builder->token_of_feature, builder->n_tokens, builder->token);
+	sort_tokens(builder->token_of_feature, builder->n_tokens, builder);
 	for (int32 i = 0; i < builder->n_tokens; i++)
 		builder->feature_of_token[builder->token_of_feature[i]] = i;
 }
@@ -470,7 +489,7 @@ scale_row(const RlrecFeatureBuilder *builder, int64 n, const int32 *feature, flo
 
 			if (token->column != column)
 				break;
-			if (token->bytes != NULL)
+			if (token->first >= 0)
 				value[next] = (1 + log(value[next])) * log(1 + (double) builder->n_described / builder->df[feature[next]]);
 			square += (double) value[next] * value[next];
 		}
@@ -480,6 +499,20 @@ scale_row(const RlrecFeatureBuilder *builder, int64 n, const int32 *feature, flo
 	}
 	for (int64 i = 0; i < n; i++)
 		value[i] /= sqrt(n_blocks);
+}
+
+int
+rlrec_feature_builder_columns(const RlrecFeatureBuilder *builder, const RlrecFeatureColumn **columns)
+{
+	*columns = builder->described;
+	return builder->n_columns;
+}
+
+const double *
+rlrec_feature_builder_numbers(const RlrecFeatureBuilder *builder, int column, int64 *n)
+{
+	*n = builder->column[column].n_numbers;
+	return builder->column[column].number;
 }
 
 /* What merge_rows() can yield at most: a number becomes two bins. */
@@ -502,6 +535,46 @@ trim(void *array, int64 n, Size size)
 	return array == NULL ? NULL : repalloc_huge(array, mul_size(size, Max(n, 1)));
 }
 
+/* The columns with their first features, and the labels; the builder's own bytes are freed. */
+static void
+write_labels(RlrecFeatureBuilder *builder, RlrecFeatures *features)
+{
+	RlrecFeatureColumn *columns = palloc0(((Size) builder->n_columns + 1) * sizeof(RlrecFeatureColumn));
+	Size		size = mul_size(sizeof(int64), (Size) builder->n_tokens + 1);
+	int64	   *label;
+	char	   *bytes;
+	int64		n = 0;
+	int			column = 0;
+
+	check_budget(builder, add_size(size, builder->n_bytes));
+	label = MemoryContextAllocHuge(CurrentMemoryContext, size);
+	bytes = MemoryContextAllocHuge(CurrentMemoryContext, Max(builder->n_bytes, 1));
+	memcpy(columns, builder->described, builder->n_columns * sizeof(RlrecFeatureColumn));
+	for (int32 f = 0; f < builder->n_tokens; f++)
+	{
+		const Token *token = &builder->token[builder->token_of_feature[f]];
+
+		while (column <= token->column)
+			columns[column++].first = f;
+		label[f] = n;
+		if (token->first >= 0)
+		{
+			memcpy(bytes + n, builder->bytes + token->first, token->length);
+			n += token->length;
+		}
+	}
+	label[builder->n_tokens] = n;
+	while (column <= builder->n_columns)
+		columns[column++].first = builder->n_tokens;
+	features->n_columns = builder->n_columns;
+	features->column = columns;
+	features->label = label;
+	features->bytes = bytes;
+	if (builder->bytes != NULL)
+		pfree(builder->bytes);
+	builder->bytes = NULL;
+}
+
 RlrecFeatures *
 rlrec_feature_builder_finish(RlrecFeatureBuilder *builder)
 {
@@ -519,6 +592,7 @@ rlrec_feature_builder_finish(RlrecFeatureBuilder *builder)
 	for (int column = 0; column < builder->n_columns; column++)
 		find_knots(builder, column);
 	number_features(builder);
+	write_labels(builder, features);
 	sort_rows(builder->row, builder->n_rows);
 
 	bound = bound_amounts(builder);

@@ -10,10 +10,11 @@
 typedef struct RlrecFeatureBuilder RlrecFeatureBuilder;
 
 /*
- * A builder for n_columns blocks of features. Everything lives in a context of its own under CurrentMemoryContext, of at most
+ * A builder for a block of features a column; columns[n_columns] stays the caller's, and its `first` is not looked at. Everything lives in a context of its own under CurrentMemoryContext, of at most
  * budget bytes; passing it is an error that hints at maintenance_work_mem.
  */
-extern RlrecFeatureBuilder *rlrec_feature_builder_create(int32 n_items, int n_columns, Size budget);
+extern RlrecFeatureBuilder *rlrec_feature_builder_create(int32 n_items, int n_columns, const RlrecFeatureColumn *columns,
+														 Size budget);
 
 /* Begins a row of the table; what is added next is the item's. An item may have several rows. */
 extern void rlrec_feature_builder_add_row(RlrecFeatureBuilder *builder, int32 item);
@@ -29,6 +30,12 @@ extern void rlrec_feature_builder_add_number(RlrecFeatureBuilder *builder, int c
  * when that is not n.
  */
 extern int32 rlrec_feature_builder_add_vector(RlrecFeatureBuilder *builder, int column, int32 n, const double *values);
+
+/* The columns that it was created with; returns their number. */
+extern int	rlrec_feature_builder_columns(const RlrecFeatureBuilder *builder, const RlrecFeatureColumn **columns);
+
+/* The numbers of a column that were added so far, in their order; NULL when there are none. */
+extern const double *rlrec_feature_builder_numbers(const RlrecFeatureBuilder *builder, int column, int64 *n);
 
 /* The matrix, allocated in CurrentMemoryContext. Frees the builder. */
 extern RlrecFeatures *rlrec_feature_builder_finish(RlrecFeatureBuilder *builder);

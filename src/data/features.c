@@ -43,28 +43,12 @@
 /* Longer texts are cut, because a tsvector holds at most 1 MB. */
 #define MAX_TEXT "100000"
 
-typedef enum Kind
-{
-	KIND_IGNORED,
-	KIND_WORDS,
-	KIND_CATEGORY,
-	KIND_TOKENS,
-	KIND_NUMBER,
-	KIND_VECTOR
-} Kind;
-
-/* A column of the query after the id, in order. */
-typedef struct Source
-{
-	Kind		kind;
-	const char *name;
-} Source;
-
 typedef struct Reader
 {
 	const char *relation;		/* for messages */
-	Source	   *source;			/* [n_sources] */
-	int			n_sources;
+	RlrecFeatureColumn *column; /* [n_columns] of the query, after the id */
+	int			n_columns;
+	bool		only;			/* the rows of the dictionary's ids are read, not all */
 	const RlrecDictionary *dictionary;
 	RlrecFeatureBuilder *builder;
 } Reader;
@@ -127,7 +111,7 @@ is_foreign_key(Relation rel, AttrNumber attribute)
 }
 
 /* The kind of a column, and the expression of it, with one %s for the column, that the reader takes. */
-static Kind
+static RlrecFeatureKind
 classify(Oid type, bool foreign_key, const char **expression)
 {
 	Oid			base = getBaseType(type);
@@ -139,51 +123,51 @@ classify(Oid type, bool foreign_key, const char **expression)
 		if (is_number(element))
 		{
 			*expression = "%s::pg_catalog.float8[]";
-			return KIND_VECTOR;
+			return RLREC_FEATURE_VECTOR;
 		}
 		*expression = "%s::pg_catalog.text[]";
-		return is_string(element) || type_is_enum(element) || element == UUIDOID ? KIND_TOKENS : KIND_IGNORED;
+		return is_string(element) || type_is_enum(element) || element == UUIDOID ? RLREC_FEATURE_TOKENS : RLREC_FEATURE_IGNORED;
 	}
 
 	if (base == BOOLOID || base == BPCHAROID || base == CHAROID || base == UUIDOID || type_is_enum(base) ||
 		(foreign_key && (is_number(base) || is_string(base))))
 	{
 		*expression = "%s::pg_catalog.text";
-		return KIND_CATEGORY;
+		return RLREC_FEATURE_CATEGORY;
 	}
 	if (is_string(base))
 	{
 		*expression = "pg_catalog.to_tsvector('pg_catalog.simple'::pg_catalog.regconfig, pg_catalog.\"left\"(%s::pg_catalog.text, "
 			MAX_TEXT "))";
-		return KIND_WORDS;
+		return RLREC_FEATURE_WORDS;
 	}
 	if (is_number(base))
 	{
 		*expression = "%s::pg_catalog.float8";
-		return KIND_NUMBER;
+		return RLREC_FEATURE_NUMBER;
 	}
 	switch (base)
 	{
 		case TSVECTOROID:
 			*expression = "%s::pg_catalog.tsvector";
-			return KIND_WORDS;
+			return RLREC_FEATURE_WORDS;
 		case CASHOID:
 			*expression = "%s::pg_catalog.numeric::pg_catalog.float8";
-			return KIND_NUMBER;
+			return RLREC_FEATURE_NUMBER;
 		case DATEOID:
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
 		case INTERVALOID:
 			*expression = "pg_catalog.date_part('epoch', %s)";
-			return KIND_NUMBER;
+			return RLREC_FEATURE_NUMBER;
 		default:
 			break;
 	}
 	*expression = "%s::pg_catalog.float4[]::pg_catalog.float8[]";
-	return is_vector(base) ? KIND_VECTOR : KIND_IGNORED;
+	return is_vector(base) ? RLREC_FEATURE_VECTOR : RLREC_FEATURE_IGNORED;
 }
 
-/* Fills reader->source, tells of the columns that are none, and returns the query. */
+/* Fills reader->column, tells of the columns that are none, and returns the query. */
 static char *
 plan_query(Reader *reader, Relation rel, const char *id_column)
 {
@@ -199,13 +183,13 @@ plan_query(Reader *reader, Relation rel, const char *id_column)
 	appendStringInfo(&query, "SELECT i.%s%s", quote_identifier(id_column),
 					 getBaseType(get_atttype(RelationGetRelid(rel), get_attnum(RelationGetRelid(rel), id_column))) == BPCHAROID ?
 					 "::pg_catalog.text" : "");
-	reader->source = palloc(Max(desc->natts, 1) * sizeof(Source));
+	reader->column = palloc0(Max(desc->natts, 1) * sizeof(RlrecFeatureColumn));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
 		const char *name = pstrdup(NameStr(attribute->attname));
 		const char *expression;
-		Kind		kind;
+		RlrecFeatureKind kind;
 
 		if (attribute->attisdropped)
 			continue;
@@ -215,12 +199,15 @@ plan_query(Reader *reader, Relation rel, const char *id_column)
 			continue;
 		}
 		kind = classify(attribute->atttypid, is_foreign_key(rel, attribute->attnum), &expression);
-		if (kind == KIND_IGNORED)
+		if (kind == RLREC_FEATURE_IGNORED)
 			appendStringInfo(&ignored, "%s\"%s\" (%s)", n_ignored++ > 0 ? ", " : "", name, format_type_be(attribute->atttypid));
 		else
 		{
-			reader->source[reader->n_sources].kind = kind;
-			reader->source[reader->n_sources++].name = name;
+			RlrecFeatureColumn *column = &reader->column[reader->n_columns++];
+
+			column->kind = kind;
+			column->type = getBaseType(attribute->atttypid);
+			column->name = name;
 			appendStringInfoString(&query, ", ");
 			appendStringInfo(&query, expression, psprintf("i.%s", quote_identifier(name)));
 		}
@@ -230,13 +217,15 @@ plan_query(Reader *reader, Relation rel, const char *id_column)
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of the items table \"%s\" does not exist", id_column, reader->relation),
 				 errhint("Create the agent anew with the column that holds the ids of the items.")));
-	if (n_ignored > 0)
+	if (n_ignored > 0 && !reader->only)
 		ereport(NOTICE,
 				(errmsg_plural("column of the items table \"%s\" ignored: %s", "columns of the items table \"%s\" ignored: %s",
 							   n_ignored, reader->relation, ignored.data),
 				 errhint("A view that turns them into text, numbers or arrays makes features of them.")));
 	appendStringInfo(&query, " FROM %s AS i",
 					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel)));
+	if (reader->only)
+		appendStringInfo(&query, " WHERE i.%s OPERATOR(pg_catalog.=) ANY ($1)", quote_identifier(id_column));
 	return query.data;
 }
 
@@ -273,7 +262,7 @@ check_number(Reader *reader, int column, const char *id, bool finite)
 	if (!finite)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("column \"%s\" of item \"%s\" in \"%s\" is not a finite number", reader->source[column].name, id,
+				 errmsg("column \"%s\" of item \"%s\" in \"%s\" is not a finite number", reader->column[column].name, id,
 						reader->relation),
 				 errhint("Store NULL for what is not known.")));
 }
@@ -300,7 +289,7 @@ read_vector(Reader *reader, int column, Datum value, const char *id)
 	if (width != n)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("column \"%s\" of item \"%s\" in \"%s\" has %d elements, not %d", reader->source[column].name, id,
+				 errmsg("column \"%s\" of item \"%s\" in \"%s\" has %d elements, not %d", reader->column[column].name, id,
 						reader->relation, n, width),
 				 errdetail("An array of numbers is read as a vector, and the vectors of a column are of one length."),
 				 errhint("If the numbers are categories, give the agent a view of the items that casts the column to text[].")));
@@ -323,44 +312,64 @@ read_row(Reader *reader, HeapTuple tuple, TupleDesc desc)
 	if (item < 0)
 		return;
 	rlrec_feature_builder_add_row(reader->builder, item);
-	for (int column = 0; column < reader->n_sources; column++)
+	for (int column = 0; column < reader->n_columns; column++)
 	{
 		bool		isnull;
 		Datum		value = SPI_getbinval(tuple, desc, column + 2, &isnull);
 
 		if (isnull)
 			continue;
-		switch (reader->source[column].kind)
+		switch (reader->column[column].kind)
 		{
-			case KIND_WORDS:
+			case RLREC_FEATURE_WORDS:
 				read_words(reader, column, value);
 				break;
-			case KIND_CATEGORY:
+			case RLREC_FEATURE_CATEGORY:
 				value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
 				rlrec_feature_builder_add_token(reader->builder, column, VARDATA_ANY(DatumGetPointer(value)),
 												VARSIZE_ANY_EXHDR(DatumGetPointer(value)), 1);
 				break;
-			case KIND_TOKENS:
+			case RLREC_FEATURE_TOKENS:
 				read_tokens(reader, column, value);
 				break;
-			case KIND_NUMBER:
+			case RLREC_FEATURE_NUMBER:
 				check_number(reader, column, id, isfinite(DatumGetFloat8(value)));
 				rlrec_feature_builder_add_number(reader->builder, column, DatumGetFloat8(value));
 				break;
-			case KIND_VECTOR:
+			case RLREC_FEATURE_VECTOR:
 				read_vector(reader, column, value, id);
 				break;
-			case KIND_IGNORED:
+			case RLREC_FEATURE_IGNORED:
 				break;
 		}
 	}
 }
 
+/* The dictionary's ids as an array of the id column's type. */
+static Datum
+id_array(const RlrecDictionary *dictionary, Oid type)
+{
+	Datum	   *id = palloc(Max(dictionary->n, 1) * sizeof(Datum));
+	Oid			input;
+	Oid			parameter;
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	getTypeInputInfo(type, &input, &parameter);
+	for (int32 i = 0; i < dictionary->n; i++)
+		id[i] = OidInputFunctionCall(input, rlrec_dictionary_id(dictionary, i), parameter, -1);
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	return PointerGetDatum(construct_array(id, dictionary->n, type, length, by_value, align));
+}
+
 static void
-read_rows(Reader *reader, const char *query)
+read_rows(Reader *reader, const char *query, Oid id_type)
 {
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "rlrec items row", ALLOCSET_DEFAULT_SIZES);
-	Portal		portal = SPI_cursor_open_with_args(NULL, query, 0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);
+	Oid			type = reader->only ? get_array_type(id_type) : InvalidOid;
+	Datum		ids = reader->only ? id_array(reader->dictionary, id_type) : (Datum) 0;
+	Portal		portal = SPI_cursor_open_with_args(NULL, query, reader->only ? 1 : 0, &type, &ids, NULL, true, CURSOR_OPT_NO_SCROLL);
 
 	for (;;)
 	{
@@ -409,17 +418,24 @@ open_items(Oid items)
 	return NULL;				/* not reached */
 }
 
+RlrecFeatureBuilder *
+rlrec_features_collect(Oid items, const char *id_column, const RlrecDictionary *dictionary, bool only)
+{
+	Relation	rel = open_items(items);
+	Reader		reader = {.relation = pstrdup(RelationGetRelationName(rel)),.only = only,.dictionary = dictionary};
+	char	   *query = plan_query(&reader, rel, id_column);
+	Oid			id_type = getBaseType(get_atttype(items, get_attnum(items, id_column)));
+
+	relation_close(rel, NoLock);
+	reader.builder = rlrec_feature_builder_create(dictionary->n, reader.n_columns, reader.column, (Size) maintenance_work_mem * 1024);
+	SPI_connect();
+	read_rows(&reader, query, id_type);
+	SPI_finish();
+	return reader.builder;
+}
+
 RlrecFeatures *
 rlrec_features_read(Oid items, const char *id_column, const RlrecDictionary *dictionary)
 {
-	Relation	rel = open_items(items);
-	Reader		reader = {.relation = pstrdup(RelationGetRelationName(rel)),.dictionary = dictionary};
-	char	   *query = plan_query(&reader, rel, id_column);
-
-	relation_close(rel, NoLock);
-	reader.builder = rlrec_feature_builder_create(dictionary->n, reader.n_sources, (Size) maintenance_work_mem * 1024);
-	SPI_connect();
-	read_rows(&reader, query);
-	SPI_finish();
-	return rlrec_feature_builder_finish(reader.builder);
+	return rlrec_feature_builder_finish(rlrec_features_collect(items, id_column, dictionary, false));
 }

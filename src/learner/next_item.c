@@ -5,7 +5,11 @@
  * A step takes a batch of sequences, cuts it into two shards of about equal length and each shard into micro-batches of some
  * milliseconds. A shard adds up gradients of its own; then the shards' gradients are added and each shard's task updates half of the
  * parameters. Since the shards are the same whatever the number of threads, so is the result. All parameters lie in one array: the
- * items' table, the features' projection, the encoder.
+ * items' table, the features' projection, the encoder. Table and projection are rows of the same width, so a row is an item or, from
+ * n_items on, a feature.
+ *
+ * With sampled negatives and features, or many rows, a step first lists the rows that it touches: only their embeddings are composed,
+ * and with many rows only they are updated.
  *
  * The last item of every user with enough of them is kept for validation: after an epoch it is ranked among all items that the user has
  * not had. The weights of the best epoch are the result.
@@ -35,8 +39,8 @@
 #define VALIDATION_USERS 10000
 #define RANKS 10
 
-/* Above this many items a step with sampled negatives updates only the rows that it touched. */
-#define LAZY_ITEMS 50000
+/* Above this many items and features a step with sampled negatives updates only the rows that it touched. */
+#define LAZY_ROWS 50000
 
 /* A user who has fewer keeps them all for training. */
 #define LEAST_EVENTS 3
@@ -81,9 +85,9 @@ typedef struct Shard
 	int32	   *target;			/* [positions] */
 	int		   *start;			/* [positions + 1] */
 	int32	   *mark;			/* [items] by validation */
-	int32	   *touched;		/* [n_touched] rows of the table that have a gradient, when lazy */
+	int32	   *touched;		/* [n_touched] rows that have a gradient, when listed */
 	int32		n_touched;
-	bool	   *is_touched;		/* [items] */
+	bool	   *is_touched;		/* [rows] */
 	double		loss;
 	double		squares;
 	double		ndcg;
@@ -93,7 +97,8 @@ typedef struct Trainer
 {
 	const RlrecNextItem *config;
 	const RlrecSequences *data;
-	bool		lazy;			/* only rows of the table that a step touches are updated */
+	bool		listed;			/* a step lists the rows that it touches, the first shard's list becoming that of both */
+	bool		lazy;			/* and only these are updated */
 	size_t		n_table;		/* numbers of the table, of it and the projection, of all */
 	size_t		n_embedding;
 	size_t		n;
@@ -105,6 +110,10 @@ typedef struct Trainer
 	real	   *average;		/* NULL when not averaged */
 	real	   *best;
 	real	   *e;				/* embeddings; the table itself when there are no features */
+	const int32 *composed;		/* [n_composed] rows whose embeddings compose_task() makes; NULL for all items */
+	int32		n_composed;
+	real		modality_dropout;
+	const real *source;			/* parameters of which it makes them */
 	RlrecHistoryWeights weights;
 	RlrecAdamStep step;
 	uint64		step_key;
@@ -164,7 +173,7 @@ rlrec_next_item_memory(const RlrecNextItem *config, const RlrecSequences *data)
 	Size		copies = 4 + RLREC_SHARDS + (config->average > 0);
 	Size		each = rlrec_history_workspace(&config->shape, room, config->shape.length) +
 		(Size) Max(block_rows(config, data->n_items), RANKED) * Max(data->n_items, config->negatives + 1) + room * (3 * d + 3) +
-		config->negatives * (2 * d + 2) + 3 * (Size) data->n_items;
+		config->negatives * (2 * d + 2) + 3 * (Size) data->n_items + 2 * (Size) data->n_features;
 	Size		numbers = add_size(mul_size(copies, count_parameters(config, data)), mul_size(RLREC_SHARDS, each));
 
 	if (data->n_features > 0)
@@ -208,19 +217,11 @@ create_shard(Trainer *t, Shard *shard)
 	shard->target = ALLOCATE(room, int32);
 	shard->start = ALLOCATE(room + 1, int);
 	shard->mark = ALLOCATE(n_items, int32);
-	if (t->lazy)
+	if (t->listed)
 	{
-		shard->touched = ALLOCATE(n_items, int32);
-		shard->is_touched = ALLOCATE(n_items, bool);
+		shard->touched = ALLOCATE(n_items + t->data->n_features, int32);
+		shard->is_touched = ALLOCATE(n_items + t->data->n_features, bool);
 	}
-}
-
-static void
-compose(const Trainer *t, int first, int end, real dropout, const real *parameters, real *e)
-{
-	if (t->data->n_features > 0)
-		rlrec_embedding_forward(first, end, t->config->shape.dimension, parameters, &t->data->features, parameters + t->n_table,
-								dropout, t->step_key, e);
 }
 
 static void
@@ -235,7 +236,8 @@ create(Trainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 	t->n_table = (size_t) data->n_items * d;
 	t->n_embedding = t->n_table + (size_t) data->n_features * d;
 	t->n = count_parameters(config, data);
-	t->lazy = config->negatives > 0 && data->n_features == 0 && data->n_items > LAZY_ITEMS;
+	t->lazy = config->negatives > 0 && (int64) data->n_items + data->n_features > LAZY_ROWS;
+	t->listed = t->lazy || (config->negatives > 0 && data->n_features > 0);
 	t->room = micro_batch(config);
 	t->logits_rows = block_rows(config, data->n_items);
 	t->parameters = ALLOCATE(t->n, real);
@@ -259,22 +261,114 @@ create(Trainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 		memcpy(t->average, t->parameters, t->n * sizeof(real));
 }
 
+/* ---------------------------------------------------------------- the embeddings of items with features, on both threads */
+
+/* The k-th of the rows to compose; it is an item or, in a list, a feature. */
+static inline int32
+composed_row(const Trainer *t, int32 k)
+{
+	return t->composed != NULL ? t->composed[k] : k;
+}
+
+static void
+compose_task(RlrecPool *pool, int s, void *argument)
+{
+	const Trainer *t = argument;
+	int			d = t->config->shape.dimension;
+
+	for (int32 k = s; k < t->n_composed; k += RLREC_SHARDS)
+	{
+		int32		item = composed_row(t, k);
+
+		if (k % 256 == s && rlrec_pool_stopping(pool))
+			return;
+		if (item < t->data->n_items)
+			rlrec_embedding_forward(item, d, t->source, &t->data->features, t->source + t->n_table,
+									rlrec_embedding_table_kept(item, t->modality_dropout, t->step_key), t->e + (size_t) item * d);
+	}
+}
+
+/* Makes t->e of the source's parameters: of all items where rows is NULL. */
+static void
+compose(Trainer *t, RlrecPool *pool, const int32 *rows, int32 n, real dropout, const real *source)
+{
+	t->composed = rows;
+	t->n_composed = rows != NULL ? n : t->data->n_items;
+	t->modality_dropout = dropout;
+	t->source = source;
+	if (t->data->n_features > 0)
+		run(pool, compose_task, t);
+}
+
+/* The gradient of the projection, in a shard's features, from that of the embeddings. */
+static void
+project_task(RlrecPool *pool, int s, void *argument)
+{
+	const Trainer *t = argument;
+	int			d = t->config->shape.dimension;
+	int32		n_items = t->data->n_items;
+	real	   *gradient = t->shard[0].gradient;
+
+	if (t->lazy)
+	{
+		for (int32 k = 0; k < t->n_composed; k++)
+			if (t->composed[k] >= n_items && (t->composed[k] - n_items) % RLREC_SHARDS == s)
+				memset(gradient + (size_t) t->composed[k] * d, 0, d * sizeof(real));
+	}
+	else
+		for (int32 f = s; f < t->data->n_features; f += RLREC_SHARDS)
+			memset(gradient + t->n_table + (size_t) f * d, 0, d * sizeof(real));
+	for (int32 k = 0; k < t->n_composed; k++)
+	{
+		int32		item = composed_row(t, k);
+
+		if (k % 256 == 0 && rlrec_pool_stopping(pool))
+			return;
+		if (item < n_items)
+			rlrec_embedding_backward(item, d, &t->data->features, s, RLREC_SHARDS, gradient + (size_t) item * d,
+									 gradient + t->n_table);
+	}
+}
+
+/* Turns the gradient of the embeddings into that of projection and table. */
+static void
+decompose(Trainer *t, RlrecPool *pool)
+{
+	int			d = t->config->shape.dimension;
+
+	if (t->data->n_features == 0)
+		return;
+	run(pool, project_task, t);
+	for (int32 k = 0; k < t->n_composed; k++)
+	{
+		int32		item = composed_row(t, k);
+
+		if (item < t->data->n_items && !rlrec_embedding_table_kept(item, t->modality_dropout, t->step_key))
+			memset(t->shard[0].gradient + (size_t) item * d, 0, d * sizeof(real));
+	}
+}
+
 /* ---------------------------------------------------------------- a step, on both threads */
+
+/* The key of a shard's next micro-batch */
+static uint64
+micro_key(const Trainer *t, int s, int *micro)
+{
+	return rlrec_random_key(rlrec_random_key(t->step_key, s), (*micro)++);
+}
 
 /* Negatives of a micro-batch: uniform over the items, and log-Q for a sum that estimates that over all items. */
 static void
 draw_negatives(const Trainer *t, Shard *shard, uint64 key)
 {
 	int			n = t->config->negatives;
-	int			d = t->config->shape.dimension;
 
+	key = rlrec_random_key(key, 1);
 	for (int j = 0; j < n; j++)
 	{
 		shard->sample[j] = rlrec_random_below(key, j, t->data->n_items);
 		shard->correction[j] = log((double) n / t->data->n_items);
 	}
-	rlrec_gather(n, d, 1, shard->sample, t->e, shard->negative);
-	memset(shard->dnegative, 0, (size_t) n * d * sizeof(real));
 }
 
 static double
@@ -285,6 +379,8 @@ sampled_loss(const Trainer *t, Shard *shard, RlrecPool *pool, int n, uint64 key,
 	RlrecNegatives negatives = {RLREC_SAMPLED_SOFTMAX, t->config->negatives, shard->sample, shard->negative, shard->correction, 1};
 
 	draw_negatives(t, shard, key);
+	rlrec_gather(t->config->negatives, d, 1, shard->sample, t->e, shard->negative);
+	memset(shard->dnegative, 0, (size_t) t->config->negatives * d * sizeof(real));
 	rlrec_gather(n, d, 1, shard->target, t->e, shard->positive);
 	memset(shard->dpositive, 0, (size_t) n * d * sizeof(real));
 	for (int i = 0; i < n && !rlrec_pool_stopping(pool); i += t->logits_rows)
@@ -349,23 +445,61 @@ touch(Shard *shard, int n, const int32 *item)
 		}
 }
 
+/* The rows that the shard's gradient will have, and when lazy their features. */
+static void
+list_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
+{
+	Trainer    *t = argument;
+	Shard	   *shard = &t->shard[s];
+	const RlrecItemFeatures *features = &t->data->features;
+	int			next = 0;
+	int			micro = 0;
+	int32		n_items;
+
+	for (int32 k = 0; k < shard->n_touched; k++)
+		shard->is_touched[shard->touched[k]] = false;
+	shard->n_touched = 0;
+	while (next < shard->n_windows)
+	{
+		uint64		key = micro_key(t, s, &micro);
+		int			n = shard->start[pack(t, shard, &next)];
+
+		draw_negatives(t, shard, key);
+		touch(shard, n, shard->item);
+		touch(shard, n, shard->target);
+		touch(shard, t->config->negatives, shard->sample);
+	}
+	n_items = t->lazy && t->data->n_features > 0 ? shard->n_touched : 0;
+	for (int32 k = 0; k < n_items; k++)
+		for (int32 i = features->start[shard->touched[k]]; i < features->start[shard->touched[k] + 1]; i++)
+			touch(shard, 1, (int32[]) {t->data->n_items + features->feature[i]});
+}
+
+/* Lists what the step touches: the first shard's list becomes that of both. */
+static void
+list_rows(Trainer *t, RlrecPool *pool)
+{
+	if (!t->listed)
+		return;
+	run(pool, list_task, t);
+	for (int other = 1; other < RLREC_SHARDS; other++)
+		touch(&t->shard[0], t->shard[other].n_touched, t->shard[other].touched);
+}
+
+/* All but the projection's, which project_task() writes. */
 static void
 clear_gradient(const Trainer *t, Shard *shard)
 {
 	int			d = t->config->shape.dimension;
 
-	if (!t->lazy)
+	if (t->lazy)
 	{
-		memset(shard->gradient, 0, t->n * sizeof(real));
-		return;
+		for (int32 k = 0; k < shard->n_touched; k++)
+			memset(shard->gradient + (size_t) shard->touched[k] * d, 0, d * sizeof(real));
 	}
-	for (int32 k = 0; k < shard->n_touched; k++)
-	{
-		memset(shard->gradient + (size_t) shard->touched[k] * d, 0, d * sizeof(real));
-		shard->is_touched[shard->touched[k]] = false;
-	}
-	shard->n_touched = 0;
-	memset(shard->gradient + t->n_table, 0, (t->n - t->n_table) * sizeof(real));
+	else
+		memset(shard->gradient, 0, t->n_table * sizeof(real));
+	memset(shard->gradient + t->n_embedding, 0, (t->n - t->n_embedding) * sizeof(real));
 }
 
 static void
@@ -381,22 +515,16 @@ gradient_task(RlrecPool *pool, int s, void *argument)
 	shard->loss = 0;
 	while (next < shard->n_windows && !rlrec_pool_stopping(pool))
 	{
-		uint64		key = rlrec_random_key(rlrec_random_key(t->step_key, s), micro++);
+		uint64		key = micro_key(t, s, &micro);
 		int			sequences = pack(t, shard, &next);
 		RlrecPacked batch = {sequences, shard->start, {shard->item, shard->gap, shard->type}};
 		int			n = shard->start[sequences];
 		real	   *states = rlrec_history_forward(&t->config->shape, &t->weights, t->e, &batch, key, shard->workspace);
 
 		if (t->config->negatives > 0)
-			shard->loss += sampled_loss(t, shard, pool, n, rlrec_random_key(key, 1), states);
+			shard->loss += sampled_loss(t, shard, pool, n, key, states);
 		else
 			shard->loss += full_loss(t, shard, pool, n, states);
-		if (t->lazy)
-		{
-			touch(shard, n, shard->item);
-			touch(shard, n, shard->target);
-			touch(shard, t->config->negatives, shard->sample);
-		}
 		if (rlrec_pool_stopping(pool))
 			return;
 		rlrec_history_backward(&t->config->shape, &t->weights, &batch, key, shard->workspace, shard->dstates, &gradient,
@@ -404,52 +532,71 @@ gradient_task(RlrecPool *pool, int s, void *argument)
 	}
 }
 
-/* The part of the parameters that is a shard's, in whole cache lines; when lazy without the table */
+/* The part of first .. end - 1 that is a shard's, in whole cache lines */
 static void
-part_of(const Trainer *t, int s, size_t *first, size_t *end)
+part_of(size_t first, size_t end, int s, size_t *part_first, size_t *part_end)
 {
-	size_t		base = t->lazy ? t->n_table : 0;
-	size_t		size = (((t->n - base) / RLREC_SHARDS) + 15) & ~(size_t) 15;
+	size_t		size = (((end - first) / RLREC_SHARDS) + 15) & ~(size_t) 15;
 
-	*first = Min(t->n, base + s * size);
-	*end = s == RLREC_SHARDS - 1 ? t->n : Min(t->n, *first + size);
+	*part_first = Min(end, first + s * size);
+	*part_end = s == RLREC_SHARDS - 1 ? end : Min(end, *part_first + size);
 }
 
-/* The first shard's gradient becomes the sum. */
+static void
+reduce_part(Trainer *t, size_t first, size_t end, int s)
+{
+	part_of(first, end, s, &first, &end);
+	for (int other = 1; other < RLREC_SHARDS; other++)
+		rlrec_add(end - first, 1, t->shard[other].gradient + first, t->shard[0].gradient + first);
+}
+
+/* The first shard's gradient becomes the sum: all but the projection's. */
 static void
 reduce_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
 {
 	Trainer    *t = argument;
-	size_t		first;
-	size_t		end;
 
-	part_of(t, s, &first, &end);
-	for (int other = 1; other < RLREC_SHARDS; other++)
-		rlrec_add(end - first, 1, t->shard[other].gradient + first, t->shard[0].gradient + first);
-	t->shard[s].squares = rlrec_sum_squares(end - first, t->shard[0].gradient + first);
+	if (!t->lazy)
+		reduce_part(t, 0, t->n_table, s);
+	reduce_part(t, t->n_embedding, t->n, s);
 }
 
-/* The same of the table's rows when lazy, which are few; returns their sum of squares. */
-static double
+/* The same of the table's rows when lazy, which are few. */
+static void
 reduce_rows(Trainer *t)
 {
 	int			d = t->config->shape.dimension;
 	Shard	   *sum = &t->shard[0];
-	double		squares = 0;
 
 	if (!t->lazy)
-		return 0;
+		return;
 	for (int other = 1; other < RLREC_SHARDS; other++)
 	{
 		const Shard *shard = &t->shard[other];
 
-		touch(sum, shard->n_touched, shard->touched);
 		for (int32 k = 0; k < shard->n_touched; k++)
-			rlrec_add(d, 1, shard->gradient + (size_t) shard->touched[k] * d, sum->gradient + (size_t) shard->touched[k] * d);
+			if (shard->touched[k] < t->data->n_items)
+				rlrec_add(d, 1, shard->gradient + (size_t) shard->touched[k] * d, sum->gradient + (size_t) shard->touched[k] * d);
 	}
-	for (int32 k = 0; k < sum->n_touched; k++)
-		squares += rlrec_sum_squares(d, sum->gradient + (size_t) sum->touched[k] * d);
-	return squares;
+}
+
+static void
+norm_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
+{
+	Trainer    *t = argument;
+	int			d = t->config->shape.dimension;
+	const Shard *sum = &t->shard[0];
+	double		squares = 0;
+	size_t		first;
+	size_t		end;
+
+	if (t->lazy)
+	{
+		for (int32 k = s; k < sum->n_touched; k += RLREC_SHARDS)
+			squares += rlrec_sum_squares(d, sum->gradient + (size_t) sum->touched[k] * d);
+	}
+	part_of(t->lazy ? t->n_embedding : 0, t->n, s, &first, &end);
+	t->shard[s].squares = squares + rlrec_sum_squares(end - first, sum->gradient + first);
 }
 
 /* Adam on a shard's part of the rows that were touched. Their average would lag behind, so they are taken as they are. */
@@ -477,7 +624,7 @@ update_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
 
 	if (t->lazy)
 		update_rows(t, s);
-	part_of(t, s, &first, &end);
+	part_of(t->lazy ? t->n_embedding : 0, t->n, s, &first, &end);
 	rlrec_adam_update(end - first, &t->step, t->shard[0].gradient + first, t->m + first, t->v + first, t->parameters + first);
 	if (t->average != NULL)
 	{
@@ -512,17 +659,17 @@ static double
 take_step(Trainer *t, RlrecPool *pool, int64 step, int n, const Window *windows)
 {
 	double		loss = 0;
-	double		squares;
+	double		squares = 0;
 
 	t->step_key = rlrec_random_key(rlrec_random_key(t->config->seed, STREAM_STEP), step);
 	deal(t, n, windows);
-	compose(t, 0, t->data->n_items, t->config->shape.dropout, t->parameters, t->e);
+	list_rows(t, pool);
+	compose(t, pool, t->listed ? t->shard[0].touched : NULL, t->shard[0].n_touched, t->config->modality_dropout, t->parameters);
 	run(pool, gradient_task, t);
 	run(pool, reduce_task, t);
-	squares = reduce_rows(t);
-	if (t->data->n_features > 0)
-		rlrec_embedding_backward(0, t->data->n_items, t->config->shape.dimension, &t->data->features, t->config->shape.dropout,
-								 t->step_key, t->shard[0].gradient, t->shard[0].gradient + t->n_table);
+	reduce_rows(t);
+	decompose(t, pool);
+	run(pool, norm_task, t);
 	for (int s = 0; s < RLREC_SHARDS; s++)
 	{
 		loss += t->shard[s].loss;
@@ -621,7 +768,7 @@ validate(Trainer *t, RlrecPool *pool)
 	t->judged_e = t->judged;
 	if (t->data->n_features > 0)
 	{
-		compose(t, 0, t->data->n_items, 0, t->judged, t->e);
+		compose(t, pool, NULL, 0, 0, t->judged);
 		t->judged_e = t->e;
 	}
 	run(pool, validate_task, t);
@@ -771,14 +918,15 @@ rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data)
 	{
 		train(t, pool, &step, windows, &result);
 		finish(t, pool, &step, windows, &result);
+		compose(t, pool, NULL, 0, 0, t->best);
 	}
 	PG_FINALLY();
 	{
 		rlrec_pool_destroy(pool);
 	}
 	PG_END_TRY();
-	compose(t, 0, data->n_items, 0, t->best, t->e);
 	result.e = data->n_features > 0 ? t->e : t->best;
+	result.projection = t->best + t->n_table;
 	result.parameters = t->best + t->n_embedding;
 	return result;
 }

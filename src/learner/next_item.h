@@ -29,6 +29,7 @@ typedef struct RlrecNextItem
 	int			patience;		/* epochs without a better validation */
 	int			negatives;		/* a micro-batch; 0 for the softmax over all items */
 	int			threads;
+	real		modality_dropout;	/* share of the items whose table part is taken away for a step; acts where there are features */
 	real		finish;			/* epochs over all events after the best one, as a share of the epochs up to it */
 	real		average;		/* decay of the moving average of the weights */
 	double		seconds;		/* after which to stop; 0 for never */
@@ -39,6 +40,7 @@ typedef struct RlrecNextItem
 typedef struct RlrecNextItemResult
 {
 	real	   *e;
+	const real *projection;		/* (n_features,d) */
 	real	   *parameters;		/* rlrec_history_parameters() of them */
 	int			epoch;			/* that was best, from 1 */
 	double		ndcg;			/* at 10, on each user's last item, of that epoch */

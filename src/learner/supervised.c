@@ -3,7 +3,8 @@
  *	  The next-item policy: a causal transformer over the user's history, trained by its own events (Kang and McAuley 2018, SASRec, with
  *	  cross-entropy over the catalogue as in Klenitskiy and Vasilev 2023).
  *
- * The tensors are `parameters`, `item_embedding` and those of encoder/history.c. A score is the product of the state after the last
+ * The tensors are `shape`, `item_embedding`, those of encoder/history.c and, where items have features, `feature_bucket` and
+ * `feature_projection`: the buckets of encoder/features.c in use, ascending, and a row for each. item_embedding has the features in it. A score is the product of the state after the last
  * events and the item's embedding.
  */
 #include "postgres.h"
@@ -13,6 +14,7 @@
 
 #include "miscadmin.h"
 
+#include "encoder/features.h"
 #include "learner/learner.h"
 #include "learner/next_item.h"
 #include "tensor/kernels.h"
@@ -26,6 +28,7 @@ static const RlrecOption options[] = {
 	{"gates", RLREC_OPTION_BOOL, 1, 0, 1, "whether what a block adds is weighed by a gate"},
 	{"gaps", RLREC_OPTION_CHOICE, 0, 0, 0, "previous, request, none"},
 	{"dropout", RLREC_OPTION_REAL, 0.2, 0, 0.95, "share of the numbers that are left out in training"},
+	{"modality_dropout", RLREC_OPTION_REAL, 0.2, 0, 0.95, "share of the items of a step that are known by their features alone"},
 	{"epochs", RLREC_OPTION_INT, 40, 1, 100000, "most passes over the events"},
 	{"patience", RLREC_OPTION_INT, 10, 1, 100000, "epochs without a better validation, after which to stop"},
 	{"finish", RLREC_OPTION_REAL, 0.25, 0, 1, "epochs with the users' last events, after the best epoch, as a share of those up to it"},
@@ -58,6 +61,7 @@ read_options(const RlrecFit *fit)
 	if (strcmp(rlrec_option_choice(given, options, "gaps"), "none") != 0)
 		config.shape.gaps = RLREC_HISTORY_GAPS;
 	config.shape.dropout = rlrec_option_real(given, options, "dropout");
+	config.modality_dropout = rlrec_option_real(given, options, "modality_dropout");
 	config.adam.learning_rate = rlrec_option_real(given, options, "learning_rate");
 	config.adam.beta1 = 0.9;
 	config.adam.beta2 = 0.98;
@@ -165,19 +169,15 @@ read_sequences(const RlrecFit *fit)
 	data.n_items = events->items.n;
 	data.start = start;
 	data.events = (RlrecHistoryEvents) {item, gap, type};
-	if (fit->features != NULL && fit->features->n_features > 0)
-	{
-		data.n_features = fit->features->n_features;
-		data.features = (RlrecItemFeatures) {fit->features->start, fit->features->feature, fit->features->value};
-	}
 	return data;
 }
 
 static void
-check_memory(const RlrecFit *fit, const RlrecNextItem *config, const RlrecSequences *data)
+check_memory(const RlrecFit *fit, const RlrecNextItem *config, const RlrecSequences *data, const RlrecHashedFeatures *features)
 {
 	Size		needed = add_size(rlrec_next_item_memory(config, data), mul_size(data->start[data->n_users], sizeof(int32) + 2 * sizeof(uint8)));
 
+	needed = add_size(needed, features->bytes);
 	if (needed > fit->budget)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
@@ -185,7 +185,8 @@ check_memory(const RlrecFit *fit, const RlrecNextItem *config, const RlrecSequen
 				 errdetail("It needs %zu MB for %d items and maintenance_work_mem is %zu MB.", needed / (1024 * 1024) + 1,
 						   data->n_items, fit->budget / (1024 * 1024)),
 				 errhint("Raise maintenance_work_mem, or lower option \"dimension\".")));
-	ereport(DEBUG1, (errmsg_internal("training needs %zu MB", needed / (1024 * 1024) + 1)));
+	ereport(DEBUG1,
+			(errmsg_internal("training needs %zu MB, with %d features of items", needed / (1024 * 1024) + 1, data->n_features)));
 }
 
 /* The shape, as far as serving needs it */
@@ -209,6 +210,7 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 	RlrecNextItem config = read_options(fit);
 	const RlrecHistoryShape *shape = &config.shape;
 	RlrecSequences data = read_sequences(fit);
+	RlrecHashedFeatures features = {0};
 	RlrecNextItemResult result;
 	RlrecHistoryWeights weights;
 	Size		bytes = mul_size(mul_size(data.n_items, shape->dimension), sizeof(float));
@@ -216,7 +218,11 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 
 	if (fit->events->types.n > 1)
 		config.shape.types = fit->events->types.n + 1;
-	check_memory(fit, &config, &data);
+	if (fit->features != NULL)
+		features = rlrec_features_hash(fit->features, fit->budget);
+	data.n_features = features.n_rows;
+	data.features = features.items;
+	check_memory(fit, &config, &data, &features);
 	result = rlrec_next_item_train(&config, &data);
 
 	numbers[SHAPE_LENGTH] = shape->length;
@@ -230,6 +236,13 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 	numbers[SHAPE_TO_REQUEST] = gaps_to_request(fit->options);
 	memcpy(rlrec_tensors_add(tensors, psprintf("%sitem_embedding", prefix), RLREC_F32, 2, data.n_items, shape->dimension),
 		   result.e, bytes);
+	if (features.n_rows > 0)
+	{
+		memcpy(rlrec_tensors_add(tensors, psprintf("%sfeature_bucket", prefix), RLREC_I32, 1, features.n_rows, 0),
+			   features.bucket, (Size) features.n_rows * sizeof(int32));
+		memcpy(rlrec_tensors_add(tensors, psprintf("%sfeature_projection", prefix), RLREC_F32, 2, features.n_rows, shape->dimension),
+			   result.projection, mul_size(mul_size(features.n_rows, shape->dimension), sizeof(float)));
+	}
 	weights = rlrec_history_place(shape, result.parameters);
 	for (int t = 0; t < rlrec_history_tensors(shape); t++)
 	{

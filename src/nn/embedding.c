@@ -8,42 +8,30 @@
 #include "tensor/fused.h"
 #include "tensor/random.h"
 
-static bool
-table_kept(real dropout, uint64 key, int item)
+bool
+rlrec_embedding_table_kept(int32 item, real dropout, uint64 key)
 {
 	return dropout <= 0 || rlrec_random_uniform(key, item) >= dropout;
 }
 
 void
-rlrec_embedding_forward(int first, int end, int d, const real *table, const RlrecItemFeatures *features,
-						const real *projection, real dropout, uint64 key, real *e)
+rlrec_embedding_forward(int32 item, int d, const real *table, const RlrecItemFeatures *features, const real *projection, bool kept,
+						real *e)
 {
-	for (int i = first; i < end; i++)
-	{
-		real	   *row = e + (size_t) i * d;
-
-		if (table_kept(dropout, key, i))
-			memcpy(row, table + (size_t) i * d, d * sizeof(real));
-		else
-			memset(row, 0, d * sizeof(real));
-		for (int f = features->start[i]; f < features->start[i + 1]; f++)
-			rlrec_add(d, features->value[f], projection + (size_t) features->feature[f] * d, row);
-	}
+	if (kept)
+		memcpy(e, table + (size_t) item * d, d * sizeof(real));
+	else
+		memset(e, 0, d * sizeof(real));
+	for (int f = features->start[item]; f < features->start[item + 1]; f++)
+		rlrec_add(d, features->value[f], projection + (size_t) features->feature[f] * d, e);
 }
 
 void
-rlrec_embedding_backward(int first, int end, int d, const RlrecItemFeatures *features, real dropout, uint64 key,
-						 real *de, real *dprojection)
+rlrec_embedding_backward(int32 item, int d, const RlrecItemFeatures *features, int part, int parts, const real *de, real *dprojection)
 {
-	for (int i = first; i < end; i++)
-	{
-		real	   *row = de + (size_t) i * d;
-
-		for (int f = features->start[i]; f < features->start[i + 1]; f++)
-			rlrec_add(d, features->value[f], row, dprojection + (size_t) features->feature[f] * d);
-		if (!table_kept(dropout, key, i))
-			memset(row, 0, d * sizeof(real));
-	}
+	for (int f = features->start[item]; f < features->start[item + 1]; f++)
+		if (features->feature[f] % parts == part)
+			rlrec_add(d, features->value[f], de, dprojection + (size_t) features->feature[f] * d);
 }
 
 void

@@ -17,13 +17,19 @@ typedef struct RlrecItemFeatures
 	const float *value;
 } RlrecItemFeatures;
 
-/* Rows first .. end - 1 of e (items,d); dropout is of the table part, for all items alike by the key. */
-extern void rlrec_embedding_forward(int first, int end, int d, const real *table, const RlrecItemFeatures *features,
-									const real *projection, real dropout, uint64 key, real *e);
+/* Whether the item's table part is there; by the key for all items alike. */
+extern bool rlrec_embedding_table_kept(int32 item, real dropout, uint64 key);
 
-/* de becomes the table's gradient; dprojection (features,d) += its own. */
-extern void rlrec_embedding_backward(int first, int end, int d, const RlrecItemFeatures *features, real dropout, uint64 key,
-									 real *de, real *dprojection);
+/* e[d] of one item; table (items,d), projection (features,d) */
+extern void rlrec_embedding_forward(int32 item, int d, const real *table, const RlrecItemFeatures *features, const real *projection,
+									bool kept, real *e);
+
+/*
+ * dprojection += its gradient, given de[d] of one item, in the features whose number modulo `parts` is `part`. The table's gradient is
+ * de where the table part was kept, else 0.
+ */
+extern void rlrec_embedding_backward(int32 item, int d, const RlrecItemFeatures *features, int part, int parts, const real *de,
+									 real *dprojection);
 
 /* x (n,d) = scale * e[item[n]], and de[item] += scale * dx */
 extern void rlrec_gather(int n, int d, real scale, const int32 *item, const real *e, real *x);

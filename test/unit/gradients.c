@@ -366,7 +366,8 @@ static const RlrecItemFeatures features = {feature_start, feature, feature_value
 static double
 value_embedding(void)
 {
-	rlrec_embedding_forward(0, ITEMS, D, w, &features, w2, 0.5, 3, y);
+	for (int i = 0; i < ITEMS; i++)
+		rlrec_embedding_forward(i, D, w, &features, w2, rlrec_embedding_table_kept(i, 0.5, 3), y + i * D);
 	rlrec_gather(N, D, 2, target, y, x);
 	return inner(N * D, x, c);
 }
@@ -379,7 +380,12 @@ test_embedding(void)
 
 	w = numbers(ITEMS * D, 1), w2 = numbers(4 * D, 1), c = numbers(N * D, 1), y = zeros(ITEMS * D), x = zeros(N * D);
 	rlrec_scatter_add(N, D, 2, target, c, de);
-	rlrec_embedding_backward(0, ITEMS, D, &features, 0.5, 3, de, dprojection);
+	for (int part = 0; part < 2; part++)
+		for (int i = 0; i < ITEMS; i++)
+			rlrec_embedding_backward(i, D, &features, part, 2, de + i * D, dprojection);
+	for (int i = 0; i < ITEMS; i++)
+		if (!rlrec_embedding_table_kept(i, 0.5, 3))
+			memset(de + i * D, 0, D * sizeof(real));
 	compare("embedding, table", value_embedding, ITEMS * D, w, de);
 	compare("embedding, projection of features", value_embedding, 4 * D, w2, dprojection);
 }
