@@ -66,6 +66,7 @@ CREATE TABLE rlrec.training (
 	state text NOT NULL DEFAULT 'waiting',
 	attempts int NOT NULL DEFAULT 0,
 	pid int,
+	learner text,
 	version int,
 	error text,
 	requested_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
@@ -74,6 +75,7 @@ CREATE TABLE rlrec.training (
 );
 COMMENT ON TABLE rlrec.training IS 'trainings in the background: waiting, running, done, failed or cancelled';
 COMMENT ON COLUMN rlrec.training.deploy IS '0 always, 1 never, 2 if_better';
+COMMENT ON COLUMN rlrec.training.learner IS 'of the agent when the training ended';
 
 REVOKE ALL ON rlrec.agent, rlrec.model, rlrec.chunk, rlrec.deployment, rlrec.training FROM PUBLIC;
 

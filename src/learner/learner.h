@@ -134,4 +134,10 @@ extern int32 rlrec_history_distinct(const RlrecModel *model, const RlrecHistory 
 /* What training is doing, for rlrec.training_progress; phase is a static string. Cheap enough for every few milliseconds. */
 extern void rlrec_progress(const char *phase, int64 done, int64 total);
 
+/*
+ * The same of a phase of epochs, before each of its steps: epoch counts from 1, step from 0 and over all of the training, epochs and steps
+ * are what there will be at most; loss and validation (NDCG@10) are NaN while there is none.
+ */
+extern void rlrec_progress_epoch(const char *phase, int epoch, int epochs, int64 step, int64 steps, double loss, double validation);
+
 #endif							/* RLREC_LEARNER_H */

@@ -122,6 +122,8 @@ typedef struct Trainer
 	bool		finishing;		/* nothing is kept for validation any more */
 	int32	   *validated;		/* users */
 	int32		n_validated;
+	double		loss;			/* mean of the epoch so far; NaN before the first step */
+	double		validation;		/* the best so far; NaN before the first */
 	const real *judged;			/* parameters under validation */
 	const real *judged_e;
 	Shard		shard[RLREC_SHARDS];
@@ -233,6 +235,7 @@ create(Trainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 	memset(t, 0, sizeof(*t));
 	t->config = config;
 	t->data = data;
+	t->loss = t->validation = NAN;
 	t->n_table = (size_t) data->n_items * d;
 	t->n_embedding = t->n_table + (size_t) data->n_features * d;
 	t->n = count_parameters(config, data);
@@ -825,9 +828,9 @@ seconds_since(instr_time started)
 	return INSTR_TIME_GET_DOUBLE(now);
 }
 
-/* One pass over the events; `of` is how many there may be, *step counts on. Returns the mean loss. */
+/* One pass over the events; `left` is how many there may be with it, *step counts on. Returns the mean loss. */
 static double
-train_epoch(Trainer *t, RlrecPool *pool, const char *phase, int epoch, int of, int64 *step, Window *windows)
+train_epoch(Trainer *t, RlrecPool *pool, const char *phase, int left, int64 *step, Window *windows)
 {
 	int			size = t->config->batch;
 	int32		n = choose_windows(t, (int) *step, windows);
@@ -836,10 +839,20 @@ train_epoch(Trainer *t, RlrecPool *pool, const char *phase, int epoch, int of, i
 
 	for (int b = 0; b < batches; b++)
 	{
-		rlrec_progress(phase, (int64) (epoch - 1) * batches + b, (int64) of * batches);
+		int			before = (int) (*step / batches);
+
+		rlrec_progress_epoch(phase, before + 1, before + left, *step, (int64) (before + left) * batches, t->loss, t->validation);
 		loss += take_step(t, pool, ++*step, Min(size, n - b * size), windows + b * size) / batches;
+		t->loss = loss * batches / (b + 1);
 	}
 	return loss;
+}
+
+/* The epochs that finish() takes after this one as the best */
+static int
+finishing_epochs(const RlrecNextItem *config, int best)
+{
+	return (int) ceil(config->finish * best);
 }
 
 /* Epochs until the validation no longer improves; best and result are of the best one. */
@@ -847,7 +860,7 @@ static void
 train(Trainer *t, RlrecPool *pool, int64 *step, Window *windows, RlrecNextItemResult *result)
 {
 	const RlrecNextItem *config = t->config;
-	char	   *phase = pstrdup("training epoch 1");
+	int			last = config->epochs;	/* as far as can be told */
 	instr_time	started;
 
 	INSTR_TIME_SET_CURRENT(started);
@@ -855,25 +868,26 @@ train(Trainer *t, RlrecPool *pool, int64 *step, Window *windows, RlrecNextItemRe
 	for (int epoch = 1; epoch <= config->epochs; epoch++)
 	{
 		double		before = seconds_since(started);
-		double		loss = train_epoch(t, pool, phase, epoch, config->epochs, step, windows);
+		double		loss = train_epoch(t, pool, "training", last - epoch + 1 + finishing_epochs(config, last), step, windows);
 		double		trained = seconds_since(started);
 		double		ndcg = validate(t, pool);
 
 		ereport(DEBUG1,
 				(errmsg_internal("epoch %d: loss %.4f, validation NDCG@10 %.4f, %.2f s training, %.2f s validation, total %.1f s",
 								 epoch, loss, ndcg, trained - before, seconds_since(started) - trained, seconds_since(started))));
-		pfree(phase);
-		phase = psprintf("epoch %d, loss %.3f, ndcg %.4f", epoch + 1, loss, ndcg);
 		if (ndcg > result->ndcg)
 		{
-			result->ndcg = ndcg;
+			result->ndcg = t->validation = ndcg;
 			result->epoch = epoch;
 			memcpy(t->best, t->judged, t->n * sizeof(real));
 		}
 		else if (epoch - result->epoch >= config->patience)
 			break;
-		if (config->seconds > 0 && seconds_since(started) >= config->seconds)
+		trained = seconds_since(started);
+		if (config->seconds > 0 && trained >= config->seconds)
 			break;
+		if (config->seconds > 0)
+			last = (int) Min(config->epochs, 1 + floor(epoch * config->seconds / trained));
 	}
 }
 
@@ -884,14 +898,14 @@ train(Trainer *t, RlrecPool *pool, int64 *step, Window *windows, RlrecNextItemRe
 static void
 finish(Trainer *t, RlrecPool *pool, int64 *step, Window *windows, const RlrecNextItemResult *result)
 {
-	int			epochs = (int) ceil(t->config->finish * result->epoch);
+	int			epochs = finishing_epochs(t->config, result->epoch);
 
 	if (epochs == 0)
 		return;
 	t->finishing = true;
 	memcpy(t->parameters, t->best, t->n * sizeof(real));
 	for (int epoch = 1; epoch <= epochs; epoch++)
-		train_epoch(t, pool, "training on the last events", epoch, epochs, step, windows);
+		train_epoch(t, pool, "training on the last events", epochs - epoch + 1, step, windows);
 	memcpy(t->best, t->average != NULL ? t->average : t->parameters, t->n * sizeof(real));
 	ereport(DEBUG1, (errmsg_internal("finished by %d epochs", epochs)));
 }

@@ -5,13 +5,15 @@
  * A training is a row of rlrec.training. Its worker connects as superuser, as owners need not be able to log in, and trains as the agent's
  * owner. Whatever happens is written to the row: an error at once; a crash (the server then restarts, and with it the worker) by the next
  * attempt, which waits BACKOFF_MS, doubled each time; after MAX_ATTEMPTS it is left. When no worker can be had the row waits, and the next
- * worker of this database that ends its own training takes it.
+ * worker of this database that ends its own training takes it. An agent's rows that have ended are kept up to KEEP_FINISHED, the newest.
  *
  * Workers are registered when the transaction that asks for them is about to commit, and first wait until it has.
  */
 #include "postgres.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -41,6 +43,7 @@
 #define MAX_ATTEMPTS 3
 #define BACKOFF_MS 5000
 #define NICE 10					/* so that queries keep most of the processor */
+#define KEEP_FINISHED 100		/* rows of rlrec.training that have ended, an agent */
 
 /* What a worker is told, in bgw_extra. */
 typedef struct WorkerArgument
@@ -184,14 +187,21 @@ execute_alone(const char *statement, int n, Oid *types, Datum *values, int64 *re
 	return any;
 }
 
+/* Writes how the training ended, and forgets the agent's oldest ones. */
 static void
 conclude(int64 training, const char *state, const char *error, int32 version)
 {
 	Oid			types[] = {INT8OID, TEXTOID, TEXTOID, INT4OID};
 	Datum		values[] = {Int64GetDatum(training), CStringGetTextDatum(state), CStringGetTextDatum(error), Int32GetDatum(version)};
 
-	(void) execute_alone("UPDATE rlrec.training SET state = $2, error = NULLIF($3, ''), version = NULLIF($4, 0), pid = NULL,"
-						 " finished_at = pg_catalog.clock_timestamp() WHERE id = $1", 4, types, values, NULL);
+	(void) execute_alone("UPDATE rlrec.training t SET state = $2, error = NULLIF($3, ''), version = NULLIF($4, 0), pid = NULL,"
+						 " finished_at = pg_catalog.clock_timestamp(),"
+						 " learner = (SELECT a.learner FROM rlrec.agent a WHERE a.id = t.agent) WHERE t.id = $1", 4, types, values, NULL);
+	values[1] = Int32GetDatum(KEEP_FINISHED);
+	types[1] = INT4OID;
+	(void) execute_alone("WITH ended AS (SELECT id FROM rlrec.training WHERE state NOT IN ('waiting', 'running')"
+						 "  AND agent = (SELECT agent FROM rlrec.training WHERE id = $1))"
+						 " DELETE FROM rlrec.training WHERE id IN (SELECT id FROM ended ORDER BY id DESC OFFSET $2)", 2, types, values, NULL);
 }
 
 /*
@@ -255,12 +265,12 @@ static void
 run_training(int64 training, MemoryContext context)
 {
 	RlrecTraining outcome = {0};
+	volatile bool claimed = false;
 
-	if (!claim(training))
-		return;
 	PG_TRY();
 	{
-		train_one(training, &outcome);
+		if ((claimed = claim(training)))
+			train_one(training, &outcome);
 	}
 	PG_CATCH();
 	{
@@ -277,7 +287,8 @@ run_training(int64 training, MemoryContext context)
 		return;
 	}
 	PG_END_TRY();
-	conclude(training, "done", "", outcome.version);
+	if (claimed)
+		conclude(training, "done", "", outcome.version);
 }
 
 /* Whether the extension is (still) there. */
@@ -302,6 +313,29 @@ stay_away(int code, Datum argument pg_attribute_unused())
 		proc_exit(0);
 }
 
+/*
+ * Makes the process, and the threads that it will start, give way to queries. Where Linux shares the processor among sessions
+ * (sched_autogroup_enabled), and each process of the server is one, the niceness that counts is the session's. Unprivileged, it can be set
+ * ten times a second on the whole machine.
+ */
+static void
+give_way(void)
+{
+	int			file = open("/proc/self/autogroup", O_WRONLY);
+	char		text[12];
+
+	(void) setpriority(PRIO_PROCESS, 0, NICE);
+	if (file < 0)
+		return;
+	snprintf(text, sizeof(text), "%d", NICE);
+	for (int attempt = 0; attempt < 30 && write(file, text, strlen(text)) < 0 && errno == EAGAIN; attempt++)
+	{
+		pg_usleep(100000);
+		CHECK_FOR_INTERRUPTS();
+	}
+	(void) close(file);
+}
+
 void
 rlrec_training_main(Datum argument pg_attribute_unused())
 {
@@ -315,7 +349,7 @@ rlrec_training_main(Datum argument pg_attribute_unused())
 	on_proc_exit(stay_away, 0);
 	BackgroundWorkerInitializeConnectionByOid(worker.database, InvalidOid, 0);
 	connected = true;
-	(void) setpriority(PRIO_PROCESS, 0, NICE);
+	give_way();
 	context = AllocSetContextCreate(TopMemoryContext, "rlrec training worker", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
 
