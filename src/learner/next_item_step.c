@@ -1,0 +1,445 @@
+/*
+ * next_item_step.c
+ *	  One step of a training, on both threads.
+ *
+ * A step takes a batch of sequences, cuts it into two shards of about equal length and each shard into micro-batches of some
+ * milliseconds. A shard adds up gradients of its own; then the shards' gradients are added and each shard's task updates half of the
+ * parameters. Since the shards are the same whatever the number of threads, so is the result.
+ *
+ * With sampled negatives and features, or many rows, a step first lists the rows that it touches: only their embeddings are composed,
+ * and with many rows only they are updated.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "learner/trainer.h"
+#include "nn/loss.h"
+#include "tensor/blas.h"
+#include "tensor/random.h"
+
+/* ---------------------------------------------------------------- the embeddings of items with features, on both threads */
+
+/* The k-th of the rows to compose; it is an item or, in a list, a feature. */
+static inline int32
+composed_row(const RlrecTrainer *t, int32 k)
+{
+	return t->composed != NULL ? t->composed[k] : k;
+}
+
+static void
+compose_task(RlrecPool *pool, int s, void *argument)
+{
+	const RlrecTrainer *t = argument;
+	int			d = t->config->shape.dimension;
+
+	for (int32 k = s; k < t->n_composed; k += RLREC_SHARDS)
+	{
+		int32		item = composed_row(t, k);
+
+		if (k % 256 == s && rlrec_pool_stopping(pool))
+			return;
+		if (item < t->data->n_items)
+			rlrec_embedding_forward(item, d, t->source, &t->data->features, t->source + t->n_table,
+									rlrec_embedding_table_kept(item, t->modality_dropout, t->step_key), t->e + (size_t) item * d);
+	}
+}
+
+void
+rlrec_trainer_compose(RlrecTrainer *t, const int32 *rows, int32 n, real dropout, const real *source)
+{
+	t->composed = rows;
+	t->n_composed = rows != NULL ? n : t->data->n_items;
+	t->modality_dropout = dropout;
+	t->source = source;
+	if (t->data->n_features > 0)
+		rlrec_trainer_run(t, compose_task);
+}
+
+/* The gradient of the projection, in a shard's features, from that of the embeddings. */
+static void
+project_task(RlrecPool *pool, int s, void *argument)
+{
+	const RlrecTrainer *t = argument;
+	int			d = t->config->shape.dimension;
+	int32		n_items = t->data->n_items;
+	real	   *gradient = t->shard[0].gradient;
+
+	if (t->lazy)
+	{
+		for (int32 k = 0; k < t->n_composed; k++)
+			if (t->composed[k] >= n_items && (t->composed[k] - n_items) % RLREC_SHARDS == s)
+				memset(gradient + (size_t) t->composed[k] * d, 0, d * sizeof(real));
+	}
+	else
+		for (int32 f = s; f < t->data->n_features; f += RLREC_SHARDS)
+			memset(gradient + t->n_table + (size_t) f * d, 0, d * sizeof(real));
+	for (int32 k = 0; k < t->n_composed; k++)
+	{
+		int32		item = composed_row(t, k);
+
+		if (k % 256 == 0 && rlrec_pool_stopping(pool))
+			return;
+		if (item < n_items)
+			rlrec_embedding_backward(item, d, &t->data->features, s, RLREC_SHARDS, gradient + (size_t) item * d,
+									 gradient + t->n_table);
+	}
+}
+
+/* Turns the gradient of the embeddings into that of projection and table. */
+static void
+decompose(RlrecTrainer *t)
+{
+	int			d = t->config->shape.dimension;
+
+	if (t->data->n_features == 0)
+		return;
+	rlrec_trainer_run(t, project_task);
+	for (int32 k = 0; k < t->n_composed; k++)
+	{
+		int32		item = composed_row(t, k);
+
+		if (item < t->data->n_items && !rlrec_embedding_table_kept(item, t->modality_dropout, t->step_key))
+			memset(t->shard[0].gradient + (size_t) item * d, 0, d * sizeof(real));
+	}
+}
+
+/* ---------------------------------------------------------------- a step, on both threads */
+
+/* The key of a shard's next micro-batch */
+static uint64
+micro_key(const RlrecTrainer *t, int s, int *micro)
+{
+	return rlrec_random_key(rlrec_random_key(t->step_key, s), (*micro)++);
+}
+
+/* Negatives of a micro-batch: uniform over the items, and log-Q for a sum that estimates that over all items. */
+static void
+draw_negatives(const RlrecTrainer *t, RlrecTrainerShard *shard, uint64 key)
+{
+	int			n = t->config->negatives;
+
+	key = rlrec_random_key(key, 1);
+	for (int j = 0; j < n; j++)
+	{
+		shard->sample[j] = rlrec_random_below(key, j, t->data->n_items);
+		shard->correction[j] = log((double) n / t->data->n_items);
+	}
+}
+
+static double
+sampled_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, int n, uint64 key, const real *states)
+{
+	int			d = t->config->shape.dimension;
+	double		loss = 0;
+	RlrecNegatives negatives = {RLREC_SAMPLED_SOFTMAX, t->config->negatives, shard->sample, shard->negative, shard->correction, 1};
+
+	draw_negatives(t, shard, key);
+	rlrec_gather(t->config->negatives, d, 1, shard->sample, t->e, shard->negative);
+	memset(shard->dnegative, 0, (size_t) t->config->negatives * d * sizeof(real));
+	rlrec_gather(n, d, 1, shard->target, t->e, shard->positive);
+	memset(shard->dpositive, 0, (size_t) n * d * sizeof(real));
+	for (int i = 0; i < n && !rlrec_pool_stopping(pool); i += t->logits_rows)
+	{
+		size_t		at = (size_t) i * d;
+
+		loss += rlrec_loss_sampled(Min(t->logits_rows, n - i), d, t->weight, &negatives, states + at, shard->target + i,
+								   shard->positive + at, shard->dstates + at, shard->dpositive + at, shard->dnegative,
+								   shard->logits);
+	}
+	rlrec_scatter_add(n, d, 1, shard->target, shard->dpositive, shard->gradient);
+	rlrec_scatter_add(t->config->negatives, d, 1, shard->sample, shard->dnegative, shard->gradient);
+	return loss;
+}
+
+static double
+full_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, int n, const real *states)
+{
+	int			d = t->config->shape.dimension;
+	double		loss = 0;
+
+	for (int i = 0; i < n && !rlrec_pool_stopping(pool); i += t->logits_rows)
+		loss += rlrec_loss_full(Min(t->logits_rows, n - i), t->data->n_items, d, t->weight, states + (size_t) i * d, t->e,
+								shard->target + i, shard->dstates + (size_t) i * d, shard->gradient, shard->logits);
+	return loss;
+}
+
+/* Packs windows from *next on into the shard's arrays; returns the number of sequences. */
+static int
+pack(const RlrecTrainer *t, RlrecTrainerShard *shard, int *next)
+{
+	int			sequences = 0;
+	int			n = 0;
+
+	for (; *next < shard->n_windows; (*next)++)
+	{
+		const RlrecWindow *window = &shard->window[*next];
+		RlrecHistoryEvents events;
+
+		if (sequences > 0 && n + window->length > t->room)
+			break;
+		events = rlrec_history_events_from(&t->data->events, window->first);
+		memcpy(shard->item + n, events.item, window->length * sizeof(int32));
+		memcpy(shard->gap + n, events.gap, window->length * sizeof(uint8));
+		memcpy(shard->type + n, events.type, window->length * sizeof(uint8));
+		memcpy(shard->target + n, events.item + 1, window->length * sizeof(int32));
+		shard->start[sequences++] = n;
+		n += window->length;
+	}
+	shard->start[sequences] = n;
+	return sequences;
+}
+
+static void
+touch(RlrecTrainerShard *shard, int n, const int32 *item)
+{
+	for (int i = 0; i < n; i++)
+		if (!shard->is_touched[item[i]])
+		{
+			shard->is_touched[item[i]] = true;
+			shard->touched[shard->n_touched++] = item[i];
+		}
+}
+
+/* The rows that the shard's gradient will have, and when lazy their features. */
+static void
+list_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
+{
+	RlrecTrainer    *t = argument;
+	RlrecTrainerShard	   *shard = &t->shard[s];
+	const RlrecItemFeatures *features = &t->data->features;
+	int			next = 0;
+	int			micro = 0;
+	int32		n_items;
+
+	for (int32 k = 0; k < shard->n_touched; k++)
+		shard->is_touched[shard->touched[k]] = false;
+	shard->n_touched = 0;
+	while (next < shard->n_windows)
+	{
+		uint64		key = micro_key(t, s, &micro);
+		int			n = shard->start[pack(t, shard, &next)];
+
+		draw_negatives(t, shard, key);
+		touch(shard, n, shard->item);
+		touch(shard, n, shard->target);
+		touch(shard, t->config->negatives, shard->sample);
+	}
+	n_items = t->lazy && t->data->n_features > 0 ? shard->n_touched : 0;
+	for (int32 k = 0; k < n_items; k++)
+		for (int32 i = features->start[shard->touched[k]]; i < features->start[shard->touched[k] + 1]; i++)
+			touch(shard, 1, (int32[]) {t->data->n_items + features->feature[i]});
+}
+
+/* Lists what the step touches: the first shard's list becomes that of both. */
+static void
+list_rows(RlrecTrainer *t)
+{
+	if (!t->listed)
+		return;
+	rlrec_trainer_run(t, list_task);
+	for (int other = 1; other < RLREC_SHARDS; other++)
+		touch(&t->shard[0], t->shard[other].n_touched, t->shard[other].touched);
+}
+
+/* All but the projection's, which project_task() writes. */
+static void
+clear_gradient(const RlrecTrainer *t, RlrecTrainerShard *shard)
+{
+	int			d = t->config->shape.dimension;
+
+	if (t->lazy)
+	{
+		for (int32 k = 0; k < shard->n_touched; k++)
+			memset(shard->gradient + (size_t) shard->touched[k] * d, 0, d * sizeof(real));
+	}
+	else
+		memset(shard->gradient, 0, t->n_table * sizeof(real));
+	memset(shard->gradient + t->n_embedding, 0, (t->n - t->n_embedding) * sizeof(real));
+}
+
+static void
+gradient_task(RlrecPool *pool, int s, void *argument)
+{
+	RlrecTrainer    *t = argument;
+	RlrecTrainerShard	   *shard = &t->shard[s];
+	RlrecHistoryWeights gradient = rlrec_history_place(&t->config->shape, shard->gradient + t->n_embedding);
+	int			next = 0;
+	int			micro = 0;
+
+	clear_gradient(t, shard);
+	shard->loss = 0;
+	while (next < shard->n_windows && !rlrec_pool_stopping(pool))
+	{
+		uint64		key = micro_key(t, s, &micro);
+		int			sequences = pack(t, shard, &next);
+		RlrecPacked batch = {sequences, shard->start, {shard->item, shard->gap, shard->type}};
+		int			n = shard->start[sequences];
+		real	   *states = rlrec_history_forward(&t->config->shape, &t->weights, t->e, &batch, key, shard->workspace);
+
+		if (t->config->negatives > 0)
+			shard->loss += sampled_loss(t, shard, pool, n, key, states);
+		else
+			shard->loss += full_loss(t, shard, pool, n, states);
+		if (rlrec_pool_stopping(pool))
+			return;
+		rlrec_history_backward(&t->config->shape, &t->weights, &batch, key, shard->workspace, shard->dstates, &gradient,
+							   shard->gradient);
+	}
+}
+
+/* The part of first .. end - 1 that is a shard's, in whole cache lines */
+static void
+part_of(size_t first, size_t end, int s, size_t *part_first, size_t *part_end)
+{
+	size_t		size = (((end - first) / RLREC_SHARDS) + 15) & ~(size_t) 15;
+
+	*part_first = Min(end, first + s * size);
+	*part_end = s == RLREC_SHARDS - 1 ? end : Min(end, *part_first + size);
+}
+
+static void
+reduce_part(RlrecTrainer *t, size_t first, size_t end, int s)
+{
+	part_of(first, end, s, &first, &end);
+	for (int other = 1; other < RLREC_SHARDS; other++)
+		rlrec_add(end - first, 1, t->shard[other].gradient + first, t->shard[0].gradient + first);
+}
+
+/* The first shard's gradient becomes the sum: all but the projection's. */
+static void
+reduce_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
+{
+	RlrecTrainer    *t = argument;
+
+	if (!t->lazy)
+		reduce_part(t, 0, t->n_table, s);
+	reduce_part(t, t->n_embedding, t->n, s);
+}
+
+/* The same of the table's rows when lazy, which are few. */
+static void
+reduce_rows(RlrecTrainer *t)
+{
+	int			d = t->config->shape.dimension;
+	RlrecTrainerShard	   *sum = &t->shard[0];
+
+	if (!t->lazy)
+		return;
+	for (int other = 1; other < RLREC_SHARDS; other++)
+	{
+		const RlrecTrainerShard *shard = &t->shard[other];
+
+		for (int32 k = 0; k < shard->n_touched; k++)
+			if (shard->touched[k] < t->data->n_items)
+				rlrec_add(d, 1, shard->gradient + (size_t) shard->touched[k] * d, sum->gradient + (size_t) shard->touched[k] * d);
+	}
+}
+
+static void
+norm_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
+{
+	RlrecTrainer    *t = argument;
+	int			d = t->config->shape.dimension;
+	const RlrecTrainerShard *sum = &t->shard[0];
+	double		squares = 0;
+	size_t		first;
+	size_t		end;
+
+	if (t->lazy)
+	{
+		for (int32 k = s; k < sum->n_touched; k += RLREC_SHARDS)
+			squares += rlrec_sum_squares(d, sum->gradient + (size_t) sum->touched[k] * d);
+	}
+	part_of(t->lazy ? t->n_embedding : 0, t->n, s, &first, &end);
+	t->shard[s].squares = squares + rlrec_sum_squares(end - first, sum->gradient + first);
+}
+
+/* Adam on a shard's part of the rows that were touched. Their average would lag behind, so they are taken as they are. */
+static void
+update_rows(RlrecTrainer *t, int s)
+{
+	int			d = t->config->shape.dimension;
+
+	for (int32 k = s; k < t->shard[0].n_touched; k += RLREC_SHARDS)
+	{
+		size_t		at = (size_t) t->shard[0].touched[k] * d;
+
+		rlrec_adam_update(d, &t->adam, t->shard[0].gradient + at, t->m + at, t->v + at, t->parameters + at);
+		if (t->average != NULL)
+			memcpy(t->average + at, t->parameters + at, d * sizeof(real));
+	}
+}
+
+static void
+update_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
+{
+	RlrecTrainer    *t = argument;
+	size_t		first;
+	size_t		end;
+
+	if (t->lazy)
+		update_rows(t, s);
+	part_of(t->lazy ? t->n_embedding : 0, t->n, s, &first, &end);
+	rlrec_adam_update(end - first, &t->adam, t->shard[0].gradient + first, t->m + first, t->v + first, t->parameters + first);
+	if (t->average != NULL)
+	{
+		rlrec_scale(end - first, t->keep, t->average + first);
+		rlrec_add(end - first, 1 - t->keep, t->parameters + first, t->average + first);
+	}
+}
+
+/* Puts each window where there is less to do. Attention's cost grows with the square: a position costs 1 and 1/500 for each before it. */
+static void
+deal(RlrecTrainer *t, int n, const RlrecWindow *windows)
+{
+	double		cost[RLREC_SHARDS] = {0};
+	int64		positions = 0;
+
+	for (int s = 0; s < RLREC_SHARDS; s++)
+		t->shard[s].n_windows = 0;
+	for (int k = 0; k < n; k++)
+	{
+		int			s = cost[1] < cost[0] ? 1 : 0;
+		double		length = windows[k].length;
+
+		t->shard[s].window[t->shard[s].n_windows++] = windows[k];
+		cost[s] += length * (1 + length / 500);
+		positions += windows[k].length;
+	}
+	t->weight = 1.0 / Max(positions, 1);
+}
+
+double
+rlrec_trainer_step(RlrecTrainer *t, int n, const RlrecWindow *windows)
+{
+	int64		step = ++t->step;
+	double		loss = 0;
+	double		squares = 0;
+
+	t->step_key = rlrec_random_key(rlrec_random_key(t->config->seed, RLREC_STREAM_STEP), step);
+	deal(t, n, windows);
+	list_rows(t);
+	rlrec_trainer_compose(t, t->listed ? t->shard[0].touched : NULL, t->shard[0].n_touched, t->config->modality_dropout, t->parameters);
+	rlrec_trainer_run(t, gradient_task);
+	rlrec_trainer_run(t, reduce_task);
+	reduce_rows(t);
+	decompose(t);
+	rlrec_trainer_run(t, norm_task);
+	for (int s = 0; s < RLREC_SHARDS; s++)
+	{
+		loss += t->shard[s].loss;
+		squares += t->shard[s].squares;
+	}
+	loss *= t->weight;
+	if (!isfinite(loss) || !isfinite(squares))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("training of learner \"supervised\" diverged"),
+				 errdetail("The loss of step %lld is not finite.", (long long) step),
+				 errhint("Lower option \"learning_rate\".")));
+	t->keep = Min(t->config->average, (real) step / (step + 10));	/* young averages forget faster */
+	t->adam = rlrec_adam_step(&t->config->adam, step, squares);
+	rlrec_trainer_run(t, update_task);
+	return loss;
+}

@@ -1,0 +1,110 @@
+/*
+ * trainer.h
+ *	  A training of next_item.c on its way: what its files share.
+ *
+ * All parameters lie in one array: the items' table, the features' projection, the encoder. Table and projection are rows of the same
+ * width, so a row is an item or, from n_items on, a feature.
+ */
+#ifndef RLREC_TRAINER_H
+#define RLREC_TRAINER_H
+
+#include "learner/next_item.h"
+#include "tensor/parallel.h"
+
+/* The streams of random numbers */
+enum
+{
+	RLREC_STREAM_TABLE,
+	RLREC_STREAM_NETWORK,
+	RLREC_STREAM_ORDER,
+	RLREC_STREAM_WINDOW,
+	RLREC_STREAM_STEP,
+	RLREC_STREAM_VALIDATION
+};
+
+/* A part of a user's history that is trained on */
+typedef struct RlrecWindow
+{
+	int32		user;
+	int64		first;			/* place in data->events of the first input */
+	int32		length;			/* inputs; the targets are one further on */
+} RlrecWindow;
+
+/* What a shard's task has for itself */
+typedef struct RlrecTrainerShard
+{
+	RlrecWindow *window;			/* [batch + 1] */
+	int			n_windows;
+	int64		positions;
+	real	   *gradient;		/* of all parameters */
+	real	   *workspace;		/* of the encoder */
+	real	   *logits;
+	real	   *dstates;		/* (positions,d) */
+	real	   *positive;		/* (positions,d), dpositive as well; with negatives only */
+	real	   *dpositive;
+	real	   *negative;		/* (negatives,d) */
+	real	   *dnegative;
+	real	   *correction;		/* [negatives] */
+	int32	   *sample;			/* [negatives] */
+	int32	   *item;			/* [positions] inputs, and what else is known of them */
+	uint8	   *gap;
+	uint8	   *type;
+	int32	   *target;			/* [positions] */
+	int		   *start;			/* [positions + 1] */
+	int32	   *mark;			/* [items] by validation */
+	int32	   *touched;		/* [n_touched] rows that have a gradient, when listed */
+	int32		n_touched;
+	bool	   *is_touched;		/* [rows] */
+	double		loss;
+	double		squares;
+	double		ndcg;
+} RlrecTrainerShard;
+
+typedef struct RlrecTrainer
+{
+	const RlrecNextItem *config;
+	const RlrecSequences *data;
+	RlrecPool  *pool;
+	bool		listed;			/* a step lists the rows that it touches, the first shard's list becoming that of both */
+	bool		lazy;			/* and only these are updated */
+	size_t		n_table;		/* numbers of the table, of it and the projection, of all */
+	size_t		n_embedding;
+	size_t		n;
+	int			room;			/* positions of a micro-batch at most */
+	int			logits_rows;
+	real	   *parameters;
+	real	   *m;
+	real	   *v;
+	real	   *average;		/* NULL when not averaged */
+	real	   *best;
+	real	   *e;				/* embeddings; the table itself when there are no features */
+	const int32 *composed;		/* [n_composed] rows whose embeddings compose_task() makes; NULL for all items */
+	int32		n_composed;
+	real		modality_dropout;
+	const real *source;			/* parameters of which it makes them */
+	RlrecHistoryWeights weights;
+	int64		step;			/* how many have been taken */
+	RlrecAdamStep adam;
+	uint64		step_key;
+	real		keep;			/* of the average, in this step */
+	real		weight;			/* of a position's loss: 1 / positions of the batch */
+	bool		finishing;		/* nothing is kept for validation any more */
+	int32	   *validated;		/* users */
+	int32		n_validated;
+	double		loss;			/* mean of the epoch so far; NaN before the first step */
+	double		validation;		/* the best so far; NaN before the first */
+	const real *judged;			/* parameters under validation */
+	const real *judged_e;
+	RlrecTrainerShard shard[RLREC_SHARDS];
+} RlrecTrainer;
+
+/* Runs a task to its end, serving interrupts when both threads are at rest. */
+extern void rlrec_trainer_run(RlrecTrainer *trainer, RlrecTask task);
+
+/* Makes t->e of the source's parameters: of the items among rows[n], of all items where rows is NULL. */
+extern void rlrec_trainer_compose(RlrecTrainer *t, const int32 *rows, int32 n, real dropout, const real *source);
+
+/* One step over a batch of n windows; returns the mean loss of what it counts. An error when that is not finite. */
+extern double rlrec_trainer_step(RlrecTrainer *t, int n, const RlrecWindow *windows);
+
+#endif							/* RLREC_TRAINER_H */
