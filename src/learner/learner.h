@@ -70,6 +70,15 @@ typedef struct RlrecLearner
 	/* Similarity of each item to one; NULL when the learner has none (then cosine over the items' users stands in). */
 	void		(*similar) (const RlrecModel *model, int32 item, float *scores);
 
+	/*
+	 * The state between a history and its scores: score() is encode(), then decode(). All three are NULL in a learner without one; the
+	 * dimension is 0 where the learner is made of others and has none this time. encode() returns false as score() does. decode() takes any
+	 * finite state; its scores are finite unless the state's numbers are absurdly large.
+	 */
+	int			(*dimension) (const RlrecModel *model);
+	bool		(*encode) (const RlrecModel *model, const RlrecHistory *history, float *state);
+	void		(*decode) (const RlrecModel *model, const float *state, float *scores);
+
 	/* Fitting takes minutes where others take seconds: auto and hybrid try it only when it is named. */
 	bool		costly;
 } RlrecLearner;
@@ -98,6 +107,9 @@ extern const void *rlrec_model_data(const RlrecModel *model, const char *name, R
 
 /* The share of the users that had each item, times 1e-6: added to scores so that items without evidence rank by popularity. */
 extern void rlrec_model_add_popularity(const RlrecModel *model, float *scores);
+
+/* Numbers in a state of the model, 0 when it has none. */
+extern int	rlrec_model_dimension(const RlrecModel *model);
 
 /*
  * Fits a learner: its obstacle raised as an error, its tensors with `items` and `count` under prefix "", and the model over them. All

@@ -3,19 +3,17 @@
  *	  The next-item policy: a causal transformer over the user's history, trained by its own events (Kang and McAuley 2018, SASRec, with
  *	  cross-entropy over the catalogue as in Klenitskiy and Vasilev 2023).
  *
- * The tensors are `parameters`, `item_embedding` and those of encoder/history.c. A score is the product of the state after the last
- * events and the item's embedding.
+ * This is its training; supervised_model.c has what is kept of it, and serving.
  */
 #include "postgres.h"
 
-#include <math.h>
 #include <unistd.h>
 
 #include "miscadmin.h"
 
 #include "learner/learner.h"
 #include "learner/next_item.h"
-#include "tensor/kernels.h"
+#include "learner/supervised_model.h"
 
 static const RlrecOption options[] = {
 	{"length", RLREC_OPTION_INT, 200, 1, 4096, "events of a history that are looked at"},
@@ -136,115 +134,16 @@ check_memory(const RlrecFit *fit, const RlrecNextItem *config, const RlrecSequen
 	ereport(DEBUG1, (errmsg_internal("training needs %zu MB", needed / (1024 * 1024) + 1)));
 }
 
-/* The shape, as far as serving needs it */
-enum
-{
-	SHAPE_LENGTH,
-	SHAPE_DIMENSION,
-	SHAPE_BLOCKS,
-	SHAPE_HEADS,
-	SHAPE_HIDDEN,
-	SHAPE_GATED,
-	SHAPE_NUMBERS
-};
-
 static void
 fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 {
 	RlrecNextItem config = read_options(fit->options);
-	const RlrecHistoryShape *shape = &config.shape;
 	RlrecSequences data = read_sequences(fit);
 	RlrecNextItemResult result;
-	RlrecHistoryWeights weights;
-	Size		bytes = mul_size(mul_size(data.n_items, shape->dimension), sizeof(float));
-	int32	   *numbers = rlrec_tensors_add(tensors, psprintf("%sshape", prefix), RLREC_I32, 1, SHAPE_NUMBERS, 0);
 
 	check_memory(fit, &config, &data);
 	result = rlrec_next_item_train(&config, &data);
-
-	numbers[SHAPE_LENGTH] = shape->length;
-	numbers[SHAPE_DIMENSION] = shape->dimension;
-	numbers[SHAPE_BLOCKS] = shape->blocks;
-	numbers[SHAPE_HEADS] = shape->heads;
-	numbers[SHAPE_HIDDEN] = shape->hidden;
-	numbers[SHAPE_GATED] = shape->gated;
-	memcpy(rlrec_tensors_add(tensors, psprintf("%sitem_embedding", prefix), RLREC_F32, 2, data.n_items, shape->dimension),
-		   result.e, bytes);
-	weights = rlrec_history_place(shape, result.parameters);
-	for (int t = 0; t < rlrec_history_tensors(shape); t++)
-	{
-		char		name[64];
-		int			rows;
-		int			columns;
-
-		rlrec_history_describe(shape, t, name, &rows, &columns);
-		if (rows > 0)
-			memcpy(rlrec_tensors_add(tensors, psprintf("%s%s", prefix, name), RLREC_F32, 2, rows, columns), weights.tensor[t],
-				   (Size) rows * columns * sizeof(float));
-	}
-}
-
-/* What serving reads of a model; the weights are only read. */
-static const float *
-open_model(const RlrecModel *model, RlrecHistoryShape *shape, RlrecHistoryWeights *weights)
-{
-	const int32 *numbers = rlrec_model_data(model, "shape", RLREC_I32, SHAPE_NUMBERS);
-
-	*shape = (RlrecHistoryShape) {numbers[SHAPE_LENGTH], numbers[SHAPE_DIMENSION], numbers[SHAPE_BLOCKS], numbers[SHAPE_HEADS],
-		numbers[SHAPE_HIDDEN], numbers[SHAPE_GATED] != 0, 0};
-	if (shape->blocks > RLREC_HISTORY_MAX_BLOCKS)
-		elog(ERROR, "model of learner \"supervised\" has %d blocks", shape->blocks);
-	for (int t = 0; t < rlrec_history_tensors(shape); t++)
-	{
-		char		name[64];
-		int			rows;
-		int			columns;
-
-		rlrec_history_describe(shape, t, name, &rows, &columns);
-		weights->tensor[t] = rows == 0 ? NULL :
-			unconstify(float *, (const float *) rlrec_model_data(model, name, RLREC_F32, (int64) rows * columns));
-	}
-	return rlrec_model_data(model, "item_embedding", RLREC_F32, (int64) model->items.n * shape->dimension);
-}
-
-static bool
-score(const RlrecModel *model, const RlrecHistory *history, float *scores)
-{
-	RlrecHistoryShape shape;
-	RlrecHistoryWeights weights;
-	const float *e;
-	float	   *state;
-	float	   *scratch;
-	int			n;
-
-	if (history->n == 0)
-		return false;
-	e = open_model(model, &shape, &weights);
-	n = Min(history->n, shape.length);
-	state = palloc(shape.dimension * sizeof(float));
-	scratch = palloc_extended(rlrec_history_scratch(&shape, n) * sizeof(float), MCXT_ALLOC_HUGE);
-	rlrec_history_state(&shape, &weights, e, n, history->item + history->n - n, state, scratch);
-	rlrec_gemv(model->items.n, shape.dimension, e, state, scores);
-	pfree(scratch);
-	pfree(state);
-	return true;
-}
-
-static void
-similar(const RlrecModel *model, int32 item, float *scores)
-{
-	RlrecHistoryShape shape;
-	RlrecHistoryWeights weights;
-	const float *e = open_model(model, &shape, &weights);
-	const float *own = e + (size_t) item * shape.dimension;
-
-	for (int32 i = 0; i < model->items.n; i++)
-	{
-		const float *other = e + (size_t) i * shape.dimension;
-
-		scores[i] = rlrec_dot(shape.dimension, own, other) /
-			sqrtf(Max(rlrec_dot(shape.dimension, own, own) * rlrec_dot(shape.dimension, other, other), 1e-30f));
-	}
+	rlrec_supervised_write(&config.shape, result.parameters, data.n_items, result.e, prefix, tensors);
 }
 
 const RlrecLearner rlrec_supervised = {
@@ -253,7 +152,10 @@ const RlrecLearner rlrec_supervised = {
 	.options = options,
 	.obstacle = obstacle,
 	.fit = fit,
-	.score = score,
-	.similar = similar,
+	.score = rlrec_supervised_score,
+	.similar = rlrec_supervised_similar,
+	.dimension = rlrec_supervised_dimension,
+	.encode = rlrec_supervised_encode,
+	.decode = rlrec_supervised_decode,
 	.costly = true
 };

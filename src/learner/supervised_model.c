@@ -1,0 +1,171 @@
+/*
+ * supervised_model.c
+ *	  A trained next-item policy: its tensors, and serving from them.
+ *
+ * The tensors are `shape`, those of encoder/history.c by their names there, and `item_embedding` (items,d). A state is the encoder's
+ * after the last events; an item's score is the product of the state and the item's embedding.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "learner/supervised_model.h"
+#include "tensor/kernels.h"
+
+/* The numbers in `shape` */
+enum
+{
+	SHAPE_LENGTH,
+	SHAPE_DIMENSION,
+	SHAPE_BLOCKS,
+	SHAPE_HEADS,
+	SHAPE_HIDDEN,
+	SHAPE_GATED,
+	SHAPE_NUMBERS
+};
+
+/* What serving reads; the weights are not written to. */
+typedef struct Network
+{
+	RlrecHistoryShape shape;
+	RlrecHistoryWeights weights;
+	int32		n_items;
+	const float *e;				/* (n_items,d) */
+} Network;
+
+void
+rlrec_supervised_write(const RlrecHistoryShape *shape, float *parameters, int32 n_items, const float *e, const char *prefix,
+					   RlrecTensors *tensors)
+{
+	RlrecHistoryWeights weights = rlrec_history_place(shape, parameters);
+	int			d = shape->dimension;
+	int32	   *numbers = rlrec_tensors_add(tensors, psprintf("%sshape", prefix), RLREC_I32, 1, SHAPE_NUMBERS, 0);
+
+	numbers[SHAPE_LENGTH] = shape->length;
+	numbers[SHAPE_DIMENSION] = shape->dimension;
+	numbers[SHAPE_BLOCKS] = shape->blocks;
+	numbers[SHAPE_HEADS] = shape->heads;
+	numbers[SHAPE_HIDDEN] = shape->hidden;
+	numbers[SHAPE_GATED] = shape->gated;
+	memcpy(rlrec_tensors_add(tensors, psprintf("%sitem_embedding", prefix), RLREC_F32, 2, n_items, d), e,
+		   mul_size(n_items, d * sizeof(float)));
+	for (int t = 0; t < rlrec_history_tensors(shape); t++)
+	{
+		char		name[64];
+		int			rows;
+		int			columns;
+
+		rlrec_history_describe(shape, t, name, &rows, &columns);
+		if (rows > 0)
+			memcpy(rlrec_tensors_add(tensors, psprintf("%s%s", prefix, name), RLREC_F32, 2, rows, columns), weights.tensor[t],
+				   (Size) rows * columns * sizeof(float));
+	}
+}
+
+static RlrecHistoryShape
+read_shape(const RlrecModel *model)
+{
+	const int32 *numbers = rlrec_model_data(model, "shape", RLREC_I32, SHAPE_NUMBERS);
+
+	if (numbers[SHAPE_BLOCKS] > RLREC_HISTORY_MAX_BLOCKS)
+		elog(ERROR, "model of learner \"supervised\" has %d blocks", numbers[SHAPE_BLOCKS]);
+	return (RlrecHistoryShape) {numbers[SHAPE_LENGTH], numbers[SHAPE_DIMENSION], numbers[SHAPE_BLOCKS], numbers[SHAPE_HEADS],
+		numbers[SHAPE_HIDDEN], numbers[SHAPE_GATED] != 0, 0};
+}
+
+static void
+open_items(const RlrecModel *model, Network *network)
+{
+	network->shape = read_shape(model);
+	network->n_items = model->items.n;
+	network->e = rlrec_model_data(model, "item_embedding", RLREC_F32, (int64) model->items.n * network->shape.dimension);
+}
+
+static void
+open_encoder(const RlrecModel *model, Network *network)
+{
+	open_items(model, network);
+	for (int t = 0; t < rlrec_history_tensors(&network->shape); t++)
+	{
+		char		name[64];
+		int			rows;
+		int			columns;
+
+		rlrec_history_describe(&network->shape, t, name, &rows, &columns);
+		network->weights.tensor[t] = rows == 0 ? NULL :
+			unconstify(float *, (const float *) rlrec_model_data(model, name, RLREC_F32, (int64) rows * columns));
+	}
+}
+
+/* scores[n_items]: the products of x[d] and each item's embedding */
+static void
+score_items(const Network *network, const float *x, float *scores)
+{
+	rlrec_gemv(network->n_items, network->shape.dimension, network->e, x, scores);
+}
+
+int
+rlrec_supervised_dimension(const RlrecModel *model)
+{
+	return read_shape(model).dimension;
+}
+
+bool
+rlrec_supervised_encode(const RlrecModel *model, const RlrecHistory *history, float *state)
+{
+	Network		network;
+	float	   *scratch;
+	int			n;
+
+	if (history->n == 0)
+		return false;
+	open_encoder(model, &network);
+	n = Min(history->n, network.shape.length);
+	scratch = palloc_extended(rlrec_history_scratch(&network.shape, n) * sizeof(float), MCXT_ALLOC_HUGE);
+	rlrec_history_state(&network.shape, &network.weights, network.e, n, history->item + history->n - n, state, scratch);
+	pfree(scratch);
+	return true;
+}
+
+void
+rlrec_supervised_decode(const RlrecModel *model, const float *state, float *scores)
+{
+	Network		network;
+
+	open_items(model, &network);
+	score_items(&network, state, scores);
+}
+
+bool
+rlrec_supervised_score(const RlrecModel *model, const RlrecHistory *history, float *scores)
+{
+	float	   *state = palloc(rlrec_supervised_dimension(model) * sizeof(float));
+	bool		known = rlrec_supervised_encode(model, history, state);
+
+	if (known)
+		rlrec_supervised_decode(model, state, scores);
+	pfree(state);
+	return known;
+}
+
+/* Cosine of the embeddings */
+void
+rlrec_supervised_similar(const RlrecModel *model, int32 item, float *scores)
+{
+	Network		network;
+	int			d;
+	const float *own;
+	float		square;
+
+	open_items(model, &network);
+	d = network.shape.dimension;
+	own = network.e + (size_t) item * d;
+	square = rlrec_dot(d, own, own);
+	score_items(&network, own, scores);
+	for (int32 i = 0; i < network.n_items; i++)
+	{
+		const float *other = network.e + (size_t) i * d;
+
+		scores[i] /= sqrtf(Max(square * rlrec_dot(d, other, other), 1e-30f));
+	}
+}

@@ -1,0 +1,22 @@
+/*
+ * supervised_model.h
+ *	  A trained next-item policy: its tensors, and serving from them.
+ */
+#ifndef RLREC_SUPERVISED_MODEL_H
+#define RLREC_SUPERVISED_MODEL_H
+
+#include "encoder/history.h"
+#include "learner/learner.h"
+
+/* Adds a network to the tensors: the encoder's parameters in the order of rlrec_history_place(), the embeddings e (n_items,d). */
+extern void rlrec_supervised_write(const RlrecHistoryShape *shape, float *parameters, int32 n_items, const float *e, const char *prefix,
+								   RlrecTensors *tensors);
+
+/* As in learner.h */
+extern bool rlrec_supervised_score(const RlrecModel *model, const RlrecHistory *history, float *scores);
+extern void rlrec_supervised_similar(const RlrecModel *model, int32 item, float *scores);
+extern int	rlrec_supervised_dimension(const RlrecModel *model);
+extern bool rlrec_supervised_encode(const RlrecModel *model, const RlrecHistory *history, float *state);
+extern void rlrec_supervised_decode(const RlrecModel *model, const float *state, float *scores);
+
+#endif							/* RLREC_SUPERVISED_MODEL_H */
