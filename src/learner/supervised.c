@@ -37,6 +37,7 @@ static const RlrecOption options[] = {
 	{"negatives", RLREC_OPTION_INT, 512, 1, 65536, "items sampled with loss sampled"},
 	{"threads", RLREC_OPTION_INT, 0, 0, 2, "of training; 0 for one a core"},
 	{"seed", RLREC_OPTION_INT, 1, 0, PG_INT32_MAX, "of all that is random"},
+	{"quantize", RLREC_OPTION_CHOICE, 0, 0, 0, "none, int8"},
 	{NULL}
 };
 
@@ -143,7 +144,8 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 
 	check_memory(fit, &config, &data);
 	result = rlrec_next_item_train(&config, &data);
-	rlrec_supervised_write(&config.shape, result.parameters, data.n_items, result.e, prefix, tensors);
+	rlrec_supervised_write(&config.shape, result.parameters, data.n_items, result.e,
+						   strcmp(rlrec_option_choice(fit->options, options, "quantize"), "int8") == 0, prefix, tensors);
 }
 
 const RlrecLearner rlrec_supervised = {

@@ -8,9 +8,12 @@
 #include "encoder/history.h"
 #include "learner/learner.h"
 
-/* Adds a network to the tensors: the encoder's parameters in the order of rlrec_history_place(), the embeddings e (n_items,d). */
-extern void rlrec_supervised_write(const RlrecHistoryShape *shape, float *parameters, int32 n_items, const float *e, const char *prefix,
-								   RlrecTensors *tensors);
+/*
+ * Adds a network to the tensors: the encoder's parameters in the order of rlrec_history_place(), the embeddings e (n_items,d), in 8 bits
+ * where quantized.
+ */
+extern void rlrec_supervised_write(const RlrecHistoryShape *shape, float *parameters, int32 n_items, const float *e, bool quantized,
+								   const char *prefix, RlrecTensors *tensors);
 
 /* As in learner.h */
 extern bool rlrec_supervised_score(const RlrecModel *model, const RlrecHistory *history, float *scores);

@@ -1,6 +1,6 @@
 -- States of the learner supervised: encoded, decoded, in 8 bits, exported and imported.
 SET client_min_messages = warning;
-SELECT plan(31);
+SELECT plan(39);
 
 CREATE TABLE events (id serial PRIMARY KEY, user_id int, item_id int, at int);
 INSERT INTO events (user_id, item_id, at)
@@ -90,5 +90,26 @@ END
 $$;
 SELECT is(planned($$SELECT * FROM rlrec_decode('shop', '{1}', 7)$$), '7', 'the planner knows how many rows come');
 SELECT is(planned($$SELECT * FROM rlrec_decode('shop', '{1}')$$), '10', 'also by default');
+
+-- ---------------------------------------------------------------- 8 bits
+
+SELECT is(learn('small', 'supervised', '{"quantize": "int8"}'), 1, 'a model in 8 bits is trained');
+SELECT rlrec_alter_agent('small', candidates => 'shown') \g /dev/null
+CREATE TEMP VIEW tensors AS SELECT agent, t.* FROM unnest('{shop,small}'::text[]) agent, rlrec_weights_tensors(rlrec_model_weights(agent)) t;
+SELECT is((SELECT array_agg((name, dtype, shape)::text ORDER BY name) FROM tensors WHERE agent = 'small' AND name LIKE 'item\_%'),
+	'{"(item_code,i8,\"{40,16}\")","(item_scale,f32,{40})"}', 'its items are codes and scales alone');
+SELECT is((SELECT array_agg((name, shape)::text) FROM tensors WHERE agent = 'shop' AND name NOT LIKE 'item\_%'),
+	(SELECT array_agg((name, shape)::text) FROM tensors WHERE agent = 'small' AND name NOT LIKE 'item\_%'), 'all else is as before');
+SELECT ok(bool_and(abs(exact[i][j] - code[i][j] * scale[i]) <= 0.5001 * scale[i]), 'from the same training: each number within half a step')
+FROM (SELECT rlrec_weights_tensor(rlrec_model_weights('shop'), 'item_embedding') AS exact,
+	rlrec_weights_tensor(rlrec_model_weights('small'), 'item_code') AS code, rlrec_weights_tensor(rlrec_model_weights('small'), 'item_scale') AS scale) w,
+	generate_series(1, 40) i, generate_series(1, 16) j;
+SELECT ok(agrees('small'), 'decoding a state of it ranks as rlrec_recommend does');
+SELECT cmp_ok(avg(same), '>=', 0.98, 'recall@10 against float32')
+FROM (SELECT user_id, count(small.item) / 10.0 AS same FROM rlrec_recommend_all('shop', 10) exact LEFT JOIN rlrec_recommend_all('small', 10) small
+	USING (user_id, item) GROUP BY user_id) u;
+SELECT ok(bool_and(abs(exact.score - small.score) < 0.02), 'similar items have the same cosine')
+FROM generate_series(5, 25) i, rlrec_similar_items(i, 41, 'shop') exact JOIN rlrec_similar_items(i, 41, 'small') small USING (item);
+SELECT refused($$SELECT rlrec_alter_agent('small', '{"quantize": "int4"}')$$, '22023', 'invalid value of "quantize" in options', 'there is no other width');
 
 SELECT * FROM finish();
