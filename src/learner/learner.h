@@ -79,6 +79,12 @@ typedef struct RlrecLearner
 	bool		(*encode) (const RlrecModel *model, const RlrecHistory *history, float *state);
 	void		(*decode) (const RlrecModel *model, const float *state, float *scores);
 
+	/*
+	 * Verifies that the learner's tensors, which come from outside, are as fit() would have written them, so that whatever they hold
+	 * nothing else here can read or write out of bounds: see check.h. Returns how many they are. NULL when models cannot be imported.
+	 */
+	int			(*check) (const RlrecModel *model);
+
 	/* Fitting takes minutes where others take seconds: auto and hybrid try it only when it is named. */
 	bool		costly;
 } RlrecLearner;

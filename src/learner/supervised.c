@@ -159,5 +159,6 @@ const RlrecLearner rlrec_supervised = {
 	.dimension = rlrec_supervised_dimension,
 	.encode = rlrec_supervised_encode,
 	.decode = rlrec_supervised_decode,
+	.check = rlrec_supervised_check,
 	.costly = true
 };

@@ -10,6 +10,7 @@
 
 #include <math.h>
 
+#include "learner/check.h"
 #include "learner/supervised_model.h"
 #include "tensor/kernels.h"
 #include "tensor/quantize.h"
@@ -234,4 +235,51 @@ rlrec_supervised_similar(const RlrecModel *model, int32 item, float *scores)
 	}
 	pfree(own);
 	pfree(other);
+}
+
+static void
+check_shape(const RlrecModel *model)
+{
+	const int32 *numbers = rlrec_check_vector(model, "shape", RLREC_I32, SHAPE_NUMBERS);
+
+	rlrec_check_option(model, "length", numbers[SHAPE_LENGTH]);
+	rlrec_check_option(model, "dimension", numbers[SHAPE_DIMENSION]);
+	rlrec_check_option(model, "blocks", numbers[SHAPE_BLOCKS]);
+	rlrec_check_option(model, "heads", numbers[SHAPE_HEADS]);
+	rlrec_check_option(model, "hidden", numbers[SHAPE_HIDDEN]);
+	rlrec_check_option(model, "gates", numbers[SHAPE_GATED]);
+	if (numbers[SHAPE_DIMENSION] % numbers[SHAPE_HEADS] != 0)
+		rlrec_check_failed(model->learner, "It has %d heads, which do not divide its dimension, %d.", numbers[SHAPE_HEADS],
+						   numbers[SHAPE_DIMENSION]);
+}
+
+int
+rlrec_supervised_check(const RlrecModel *model)
+{
+	RlrecHistoryShape shape;
+	int			n = 2;			/* the shape and the items */
+
+	check_shape(model);
+	shape = read_shape(model);
+	if (is_quantized(model))
+	{
+		rlrec_check_matrix(model, "item_code", RLREC_I8, model->items.n, shape.dimension);
+		rlrec_check_vector(model, "item_scale", RLREC_F32, model->items.n);
+		n++;
+	}
+	else
+		rlrec_check_matrix(model, "item_embedding", RLREC_F32, model->items.n, shape.dimension);
+	for (int t = 0; t < rlrec_history_tensors(&shape); t++)
+	{
+		char		name[64];
+		int			rows;
+		int			columns;
+
+		rlrec_history_describe(&shape, t, name, &rows, &columns);
+		if (rows == 0)
+			continue;
+		rlrec_check_matrix(model, name, RLREC_F32, rows, columns);
+		n++;
+	}
+	return n;
 }

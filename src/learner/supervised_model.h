@@ -21,5 +21,6 @@ extern void rlrec_supervised_similar(const RlrecModel *model, int32 item, float 
 extern int	rlrec_supervised_dimension(const RlrecModel *model);
 extern bool rlrec_supervised_encode(const RlrecModel *model, const RlrecHistory *history, float *state);
 extern void rlrec_supervised_decode(const RlrecModel *model, const float *state, float *scores);
+extern int	rlrec_supervised_check(const RlrecModel *model);
 
 #endif							/* RLREC_SUPERVISED_MODEL_H */

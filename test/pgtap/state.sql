@@ -1,6 +1,6 @@
 -- States of the learner supervised: encoded, decoded, in 8 bits, exported and imported.
 SET client_min_messages = warning;
-SELECT plan(39);
+SELECT plan(123);
 
 CREATE TABLE events (id serial PRIMARY KEY, user_id int, item_id int, at int);
 INSERT INTO events (user_id, item_id, at)
@@ -111,5 +111,119 @@ FROM (SELECT user_id, count(small.item) / 10.0 AS same FROM rlrec_recommend_all(
 SELECT ok(bool_and(abs(exact.score - small.score) < 0.02), 'similar items have the same cosine')
 FROM generate_series(5, 25) i, rlrec_similar_items(i, 41, 'shop') exact JOIN rlrec_similar_items(i, 41, 'small') small USING (item);
 SELECT refused($$SELECT rlrec_alter_agent('small', '{"quantize": "int4"}')$$, '22023', 'invalid value of "quantize" in options', 'there is no other width');
+
+-- ---------------------------------------------------------------- import
+
+SELECT FROM rlrec_create_agent('copy', 'events', learner => 'supervised');
+SELECT is(rlrec_import_model('copy', rlrec_model_weights('shop')), 1, 'exported weights are imported as a version');
+SELECT is((SELECT (deployed, metrics->>'imported', metrics->>'items')::text FROM rlrec.models WHERE agent = 'copy'), '(f,true,40)', 'which does not serve yet');
+SELECT ok(rlrec_model_weights('copy', 1) = rlrec_model_weights('shop'), 'and has the same weights, bit for bit');
+SELECT is(rlrec_import_model('copy', rlrec_weights_from_safetensors(rlrec_weights_to_safetensors(rlrec_model_weights('small'))), deploy => true), 2, 'a second, in 8 bits, from a file');
+SELECT ok(rlrec_model_weights('copy') = rlrec_model_weights('small'), 'is deployed');
+SELECT results_eq($$SELECT * FROM rlrec_recommend(77, 10, 'copy', ARRAY(SELECT item_id::text FROM shown))$$,
+	$$SELECT * FROM rlrec_recommend(77, 10, 'small')$$, 'recommends the same');
+SELECT rlrec_deploy('copy', 1) \g /dev/null
+SELECT results_eq($$SELECT * FROM generate_series(1, 200) u, rlrec_recommend(u, 10, 'copy', ARRAY(SELECT item_id::text FROM shown))$$,
+	$$SELECT * FROM generate_series(1, 200) u, rlrec_recommend(u, 10, 'shop')$$, 'as does the first');
+SELECT refused($$SELECT rlrec_import_model('counts', rlrec_model_weights('counts'))$$, '0A000', 'a model of learner "itemknn" cannot be imported', 'a learner that cannot check');
+SELECT refused($$SELECT rlrec_import_model('copy', NULL)$$, '22004', 'weights must not be NULL', 'no weights');
+
+-- What the import says of weights that are changed, as JSON: merged into the tensors, a null takes one away.
+CREATE TEMP TABLE good AS SELECT agent, rlrec_model_weights(agent)::text::jsonb AS weights FROM unnest('{shop,small}'::text[]) agent;
+CREATE FUNCTION says(changes jsonb, original text DEFAULT 'shop') RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	detail text;
+	hint text;
+BEGIN
+	PERFORM rlrec_import_model('copy', jsonb_strip_nulls(weights || changes)::text::rlrec_weights) FROM good WHERE agent = original;
+	RETURN NULL;
+EXCEPTION WHEN invalid_parameter_value THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN CASE WHEN hint = '' THEN 'no hint' WHEN SQLERRM <> 'weights do not fit learner "supervised"' THEN SQLERRM ELSE detail END;
+END
+$$;
+CREATE FUNCTION tensor(name text, dtype text, shape text, data text) RETURNS jsonb LANGUAGE sql AS $$
+	SELECT jsonb_build_object(name, jsonb_build_object('dtype', dtype, 'shape', shape::jsonb, 'data', data::jsonb)) $$;
+-- One number of a tensor replaced.
+CREATE FUNCTION number(name text, place int, value text, original text DEFAULT 'shop') RETURNS jsonb LANGUAGE sql AS $$
+	SELECT jsonb_build_object(name, jsonb_set(weights->name, ARRAY['data', place::text], value::jsonb)) FROM good WHERE agent = original $$;
+
+SELECT is(says('{}'), NULL, 'the order of the tensors is free');
+SELECT is(says(jsonb_build_object(key, NULL)), CASE WHEN key LIKE 'item\_%' THEN 'There is no tensor "item_embedding".' ELSE format('There is no tensor "%s".', key) END,
+	'without ' || key) FROM good, jsonb_object_keys(weights) key WHERE agent = 'shop';
+SELECT is(says('{"item_scale": null}', 'small'), 'There is no tensor "item_scale".', 'without scales');
+SELECT is(says(tensor('more', 'f32', '[1]', '[1]')), 'There are 26 tensors instead of 25.', 'one too many');
+SELECT is(says(tensor(v.key, v.dtype, v.shape, v.data)), v.detail, v.detail) FROM (VALUES
+	('items/count', 'f64', '[1]', '[1]', 'Tensor "items/count" is of type f64 instead of f32.'),
+	('items/count', 'f32', '[1]', '[1]', 'Tensor "items/count" has 1 rows instead of 40.'),
+	('items/count', 'f32', '[0]', '[]', 'Tensor "items/count" has 0 rows instead of 40.'),
+	('items/users', 'i32', '[1,1]', '[1]', 'Tensor "items/users" has 2 dimensions instead of 1.'),
+	('items/users', 'i32', '[1]', '[-1]', 'Tensor "items/users" is negative.'),
+	('items/offset', 'i32', '[0]', '[]', 'Tensor "items/offset" has 0 elements; there must be one more than items, and an item.'),
+	('items/offset', 'i32', '[1]', '[0]', 'Tensor "items/offset" has 1 elements; there must be one more than items, and an item.'),
+	('items/offset', 'i32', '[1,2]', '[0,1]', 'Tensor "items/offset" has 2 dimensions instead of 1.'),
+	('items/offset', 'i32', '[2]', '[0,2147483647]', 'Tensor "items/offset" does not start at 0 and end at 70, the size of "items/bytes".'),
+	('items/offset', 'i32', '[2]', '[0,70]', 'Tensor "items/count" has 40 rows instead of 1.'),
+	('norm', 'f32', '[1,32]', '[' || repeat('0,', 31) || '0]', 'Tensor "norm" has 1 rows instead of 2.'),
+	('block1/qkv', 'f32', '[16,1]', '[' || repeat('0,', 15) || '0]', 'Tensor "block1/qkv" has 1 columns instead of 48.'),
+	('shape', 'i32', '[5]', '[8,16,2,1,16]', 'Tensor "shape" has 5 rows instead of 6.')) v(key, dtype, shape, data, detail);
+SELECT is(says(number(v.key, v.place, v.value)), v.detail, v.detail) FROM (VALUES
+	('items/offset', 0, '1', 'Tensor "items/offset" does not start at 0 and end at 70, the size of "items/bytes".'),
+	('items/offset', 40, '71', 'Tensor "items/offset" does not start at 0 and end at 70, the size of "items/bytes".'),
+	('items/offset', 40, '-1', 'Tensor "items/offset" does not start at 0 and end at 70, the size of "items/bytes".'),
+	('items/offset', 7, '-5', 'Element 7 of tensor "items/offset" is less than the one before it.'),
+	('items/offset', 7, '2147483647', 'Element 8 of tensor "items/offset" is less than the one before it.'),
+	('items/bytes', 69, '0', 'Item 39 of tensor "items/bytes" is not text in the encoding of the database.'),
+	('items/bytes', 69, '-61', 'Item 39 of tensor "items/bytes" is not text in the encoding of the database.'),
+	('items/bytes', 0, '50', 'Item 1 of tensor "items/bytes" does not come after the one before it.'),
+	('items/bytes', 69, '56', 'Item 39 of tensor "items/bytes" does not come after the one before it.'),
+	('items/count', 3, '"NaN"', 'Element 3 of tensor "items/count" is not a finite number.'),
+	('items/count', 3, '-1', 'Element 3 of tensor "items/count" is negative.'),
+	('item_embedding', 639, '"NaN"', 'Element 639 of tensor "item_embedding" is not a finite number.'),
+	('block0/down', 0, '"-Infinity"', 'Element 0 of tensor "block0/down" is not a finite number.'),
+	('shape', 0, '0', 'Its number "length" is 0, which is not in 1 .. 4096.'),
+	('shape', 0, '2147483647', 'Its number "length" is 2147483647, which is not in 1 .. 4096.'),
+	('shape', 0, '9', 'Tensor "block0/relative" has 8 columns instead of 9.'),
+	('shape', 1, '-2147483648', 'Its number "dimension" is -2147483648, which is not in 4 .. 1024.'),
+	('shape', 1, '1024', 'Tensor "item_embedding" has 16 columns instead of 1024.'),
+	('shape', 2, '0', 'Its number "blocks" is 0, which is not in 1 .. 16.'),
+	('shape', 2, '3', 'There is no tensor "block2/attention_norm".'),
+	('shape', 2, '1', 'There are 25 tensors instead of 16.'),
+	('shape', 3, '0', 'Its number "heads" is 0, which is not in 1 .. 64.'),
+	('shape', 3, '3', 'It has 3 heads, which do not divide its dimension, 16.'),
+	('shape', 4, '-1', 'Its number "hidden" is -1, which is not in 1 .. 8192.'),
+	('shape', 5, '2', 'Its number "gates" is 2, which is not in 0 .. 1.'),
+	('shape', 5, '0', 'There are 25 tensors instead of 21.')) v(key, place, value, detail);
+SELECT is(says(number('item_scale', 39, '"Infinity"', 'small'), 'small'), 'Element 39 of tensor "item_scale" is not a finite number.', 'a scale that is infinite');
+SELECT is(says((SELECT jsonb_build_object('item_embedding', weights->'item_embedding') FROM good WHERE agent = 'shop'), 'small'), 'There are 27 tensors instead of 26.', 'items twice');
+SELECT is((SELECT max(version) FROM rlrec.models WHERE agent = 'copy'), 3, 'nothing of all that was stored');
+
+-- Numbers of the integer tensors replaced at random: refused, or a model that serves.
+CREATE FUNCTION survives(tensor text, tries int) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	n int;
+	original text;
+BEGIN
+	FOR i IN 1 .. tries LOOP
+		original := (ARRAY['shop', 'small'])[1 + floor(random() * 2)];
+		SELECT jsonb_array_length(weights->tensor->'data') INTO n FROM good WHERE agent = original;
+		BEGIN
+			PERFORM rlrec_import_model('copy', (weights || number(tensor, floor(random() * n)::int,
+				CASE WHEN tensor = 'items/bytes' THEN floor(random() * 256) - 128 ELSE floor(random() * 90) - 10 END::text, original))::text::rlrec_weights, true)
+			FROM good WHERE agent = original;
+			PERFORM rlrec_recommend(7, 10, 'copy'), rlrec_similar_items('5', 10, 'copy'), rlrec_decode('copy', rlrec_encode('copy', 500));
+		EXCEPTION WHEN invalid_parameter_value OR no_data_found THEN
+		END;
+	END LOOP;
+	RETURN true;
+END
+$$;
+SELECT setseed(0.25) \g /dev/null
+SELECT ok(survives(tensor, 60), 'whatever is in ' || tensor) FROM unnest('{shape,items/offset,items/bytes}'::text[]) tensor;
+
+-- Finite weights may have products that are not.
+SELECT rlrec_import_model('copy', (weights || number('item_embedding', 0, '3e38'))::text::rlrec_weights, true) FROM good WHERE agent = 'shop' \g /dev/null
+SELECT refused($$SELECT rlrec_decode('copy', array_fill(9::float8, '{16}'))$$, '22003', 'state is too large to be decoded', 'a product that overflows');
+SELECT is((SELECT count(*) FROM generate_series(1, 20) u, rlrec_recommend(u, 5, 'copy')), 100::bigint, 'is no matter when recommending');
 
 SELECT * FROM finish();

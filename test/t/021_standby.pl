@@ -65,7 +65,8 @@ sub same_everywhere
 
 my $first = same_everywhere('version 1');
 
-for my $write (q{rlrec_train('shop')}, q{rlrec_deploy('shop', 1)}, q{rlrec_rollback('shop')}, q{rlrec_alter_agent('shop')},
+for my $write (q{rlrec_train('shop')}, q{rlrec_deploy('shop', 1)}, q{rlrec_rollback('shop')},
+	q{rlrec_import_model('film', '{}')}, q{rlrec_alter_agent('shop')},
 	q{rlrec_drop_agent('shop')}, q{rlrec_create_agent('other', events => 'events')})
 {
 	my ($function) = $write =~ /^(\w+)/;
