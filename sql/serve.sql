@@ -93,3 +93,24 @@ LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000
 AS 'MODULE_PATHNAME', 'rlrec_score';
 COMMENT ON FUNCTION rlrec_score(text, text, text) IS
 'The score of an item for a user, for ORDER BY ... DESC; -Infinity for an item that the version does not know, NULL for a NULL item. The user is scored once a query.';
+
+CREATE FUNCTION rlrec_encode(agent text, user_id anyelement)
+RETURNS float8[]
+LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000
+AS 'MODULE_PATHNAME', 'rlrec_encode';
+COMMENT ON FUNCTION rlrec_encode(text, anyelement) IS
+'The state of a user after his events as they are now, for rlrec_decode(): as many numbers as the option dimension of learner supervised says. NULL for a user whose events tell nothing; an error where the learner has no state.';
+
+CREATE FUNCTION rlrec_encode(agent text, user_id text)
+RETURNS float8[]
+LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000
+AS 'MODULE_PATHNAME', 'rlrec_encode';
+COMMENT ON FUNCTION rlrec_encode(text, text) IS
+'The state of a user after his events as they are now, for rlrec_decode(): as many numbers as the option dimension of learner supervised says. NULL for a user whose events tell nothing; an error where the learner has no state.';
+
+CREATE FUNCTION rlrec_decode(agent text, state float8[], k int DEFAULT 10)
+RETURNS TABLE (rank int, item text, score real, shared text)
+LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000 ROWS 10 SUPPORT rlrec_rows_support
+AS 'MODULE_PATHNAME', 'rlrec_decode';
+COMMENT ON FUNCTION rlrec_decode(text, float8[], int) IS
+'The k items nearest to a state, by the deployed version of an agent, among its candidates. The state is one of rlrec_encode(), or any of as many finite numbers. shared: what the items have in common, in words.';

@@ -121,6 +121,30 @@ auto_score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 	return chosen.learner->score(&chosen, history, scores);
 }
 
+static int
+auto_dimension(const RlrecModel *model)
+{
+	RlrecModel	chosen = chosen_model(model);
+
+	return rlrec_model_dimension(&chosen);
+}
+
+static bool
+auto_encode(const RlrecModel *model, const RlrecHistory *history, float *state)
+{
+	RlrecModel	chosen = chosen_model(model);
+
+	return chosen.learner->encode(&chosen, history, state);
+}
+
+static void
+auto_decode(const RlrecModel *model, const float *state, float *scores)
+{
+	RlrecModel	chosen = chosen_model(model);
+
+	chosen.learner->decode(&chosen, state, scores);
+}
+
 const char *
 rlrec_auto_chosen(const RlrecModel *model)
 {
@@ -146,5 +170,8 @@ const RlrecLearner rlrec_auto = {
 	.obstacle = auto_obstacle,
 	.fit = auto_fit,
 	.score = auto_score,
-	.similar = rlrec_parts_similar
+	.similar = rlrec_parts_similar,
+	.dimension = auto_dimension,
+	.encode = auto_encode,
+	.decode = auto_decode
 };

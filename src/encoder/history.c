@@ -329,6 +329,22 @@ rlrec_history_gap(int64 microseconds)
 	return Min(1 + pg_leftmost_one_pos64(1 + (uint64) seconds), RLREC_HISTORY_GAPS - 1);
 }
 
+static uint8
+gap_between(int64 earlier, int64 later)
+{
+	return later < earlier ? 0 : rlrec_history_gap((int64) Min((uint64) later - (uint64) earlier, (uint64) PG_INT64_MAX));
+}
+
+void
+rlrec_history_gaps(int64 n, const int64 *time, bool to_request, int64 now, uint8 *gap)
+{
+	for (int64 i = 0; i < n; i++)
+		if (to_request)
+			gap[i] = gap_between(time[i], i + 1 < n ? time[i + 1] : now);
+		else
+			gap[i] = i == 0 ? 0 : gap_between(time[i - 1], time[i]);
+}
+
 /* x (n,d) = sqrt(d) e_item + gap + type */
 static void
 input(const RlrecHistoryShape *shape, const RlrecHistoryWeights *weights, const real *e, int n, const RlrecHistoryEvents *events,

@@ -73,6 +73,12 @@ extern void rlrec_history_initialize(const RlrecHistoryShape *shape, uint64 key,
 
 extern uint8 rlrec_history_gap(int64 microseconds);
 
+/*
+ * The gaps of n events' times: since the one before, of which the first has none; or to_request, to the next one and at last to the request
+ * at `now`.
+ */
+extern void rlrec_history_gaps(int64 n, const int64 *time, bool to_request, int64 now, uint8 *gap);
+
 /* What is known of n events */
 typedef struct RlrecHistoryEvents
 {

@@ -64,6 +64,12 @@ rlrec_model_add_popularity(const RlrecModel *model, float *scores)
 		rlrec_axpy(model->items.n, 1e-6f / model->n_users, model->count, scores);
 }
 
+int
+rlrec_model_dimension(const RlrecModel *model)
+{
+	return model->learner->dimension != NULL ? model->learner->dimension(model) : 0;
+}
+
 int32
 rlrec_history_distinct(const RlrecModel *model, const RlrecHistory *history, int32 **item, float **reward)
 {

@@ -89,6 +89,21 @@ typedef struct RlrecLearner
 
 	/* What turns a history into a state, "transformer"; NULL when the learner has none. Fitting one takes minutes where others take seconds. */
 	const char *encoder;
+
+	/*
+	 * The state between a history and its scores: score() is encode(), then decode(). All three are NULL in a learner without one; the
+	 * dimension is 0 where the learner is made of others and has none this time. encode() returns false as score() does. decode() takes any
+	 * finite state; its scores are finite unless the state's numbers are absurdly large.
+	 */
+	int			(*dimension) (const RlrecModel *model);
+	bool		(*encode) (const RlrecModel *model, const RlrecHistory *history, float *state);
+	void		(*decode) (const RlrecModel *model, const float *state, float *scores);
+
+	/*
+	 * Verifies that the learner's tensors, which come from outside, are as fit() would have written them, so that whatever they hold
+	 * nothing else here can read or write out of bounds: see check.h. Returns how many they are. NULL when models cannot be imported.
+	 */
+	int			(*check) (const RlrecModel *model);
 } RlrecLearner;
 
 extern const RlrecLearner rlrec_popularity;
@@ -115,6 +130,9 @@ extern const void *rlrec_model_data(const RlrecModel *model, const char *name, R
 
 /* The share of the users that had each item, times 1e-6: added to scores so that items without evidence rank by popularity. */
 extern void rlrec_model_add_popularity(const RlrecModel *model, float *scores);
+
+/* Numbers in a state of the model, 0 when it has none. */
+extern int	rlrec_model_dimension(const RlrecModel *model);
 
 /*
  * Fits a learner: its obstacle raised as an error, its tensors with `items` and `count` under prefix "", and the model over them. All

@@ -3,13 +3,10 @@
  *	  The next-item policy: a causal transformer over the user's history, trained by its own events (Kang and McAuley 2018, SASRec, with
  *	  cross-entropy over the catalogue as in Klenitskiy and Vasilev 2023).
  *
- * The tensors are `shape`, `item_embedding`, those of encoder/history.c and, where items have features, `feature_bucket` and
- * `feature_projection`: the buckets of encoder/features.c in use, ascending, and a row for each. item_embedding has the features in it. A score is the product of the state after the last
- * events and the item's embedding.
+ * This is its training; supervised_model.c has what is kept of it, and serving.
  */
 #include "postgres.h"
 
-#include <math.h>
 #include <unistd.h>
 
 #include "miscadmin.h"
@@ -17,7 +14,7 @@
 #include "encoder/features.h"
 #include "learner/learner.h"
 #include "learner/next_item.h"
-#include "tensor/kernels.h"
+#include "learner/supervised_model.h"
 
 static const RlrecOption options[] = {
 	{"length", RLREC_OPTION_INT, 200, 1, 4096, "events of a history that are looked at"},
@@ -43,6 +40,7 @@ static const RlrecOption options[] = {
 	{"negatives", RLREC_OPTION_INT, 512, 1, 65536, "items sampled with loss sampled"},
 	{"threads", RLREC_OPTION_INT, 0, 0, 2, "of training; 0 for one a core"},
 	{"seed", RLREC_OPTION_INT, 1, 0, PG_INT32_MAX, "of all that is random"},
+	{"quantize", RLREC_OPTION_CHOICE, 0, 0, 0, "none, int8"},
 	{NULL}
 };
 
@@ -103,25 +101,6 @@ obstacle(const RlrecFit *fit)
 	return NULL;
 }
 
-static uint8
-gap_between(int64 earlier, int64 later)
-{
-	return later < earlier ? 0 : rlrec_history_gap((int64) Min((uint64) later - (uint64) earlier, PG_INT64_MAX));
-}
-
-/*
- * The gaps of time of n events: since the one before, of which the first has none, or to the next one and at last to the request at `now`.
- */
-static void
-find_gaps(int64 n, const int64 *time, bool to_request, int64 now, uint8 *gap)
-{
-	for (int64 i = 0; i < n; i++)
-		if (to_request)
-			gap[i] = gap_between(time[i], i + 1 < n ? time[i + 1] : now);
-		else
-			gap[i] = i == 0 ? 0 : gap_between(time[i - 1], time[i]);
-}
-
 static bool
 gaps_to_request(const Jsonb *given)
 {
@@ -160,7 +139,7 @@ read_sequences(const RlrecFit *fit)
 				time[n] = events->time[e];
 				type[n++] = events->type[e];
 			}
-		find_gaps(n - start[u], time + start[u], to_request, 0, gap + start[u]);
+		rlrec_history_gaps(n - start[u], time + start[u], to_request, 0, gap + start[u]);
 		CHECK_FOR_INTERRUPTS();
 	}
 	start[n_users] = n;
@@ -189,32 +168,14 @@ check_memory(const RlrecFit *fit, const RlrecNextItem *config, const RlrecSequen
 			(errmsg_internal("training needs %zu MB, with %d features of items", needed / (1024 * 1024) + 1, data->n_features)));
 }
 
-/* The shape, as far as serving needs it */
-enum
-{
-	SHAPE_LENGTH,
-	SHAPE_DIMENSION,
-	SHAPE_BLOCKS,
-	SHAPE_HEADS,
-	SHAPE_HIDDEN,
-	SHAPE_GATED,
-	SHAPE_GAPS,
-	SHAPE_TYPES,
-	SHAPE_TO_REQUEST,			/* gaps are those of option "gaps": "request" */
-	SHAPE_NUMBERS
-};
-
 static void
 fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 {
 	RlrecNextItem config = read_options(fit);
-	const RlrecHistoryShape *shape = &config.shape;
 	RlrecSequences data = read_sequences(fit);
 	RlrecHashedFeatures features = {0};
 	RlrecNextItemResult result;
-	RlrecHistoryWeights weights;
-	Size		bytes = mul_size(mul_size(data.n_items, shape->dimension), sizeof(float));
-	int32	   *numbers = rlrec_tensors_add(tensors, psprintf("%sshape", prefix), RLREC_I32, 1, SHAPE_NUMBERS, 0);
+	RlrecSupervisedModel model = {0};
 
 	if (fit->events->types.n > 1)
 		config.shape.types = fit->events->types.n + 1;
@@ -225,114 +186,15 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 	check_memory(fit, &config, &data, &features);
 	result = rlrec_next_item_train(&config, &data);
 
-	numbers[SHAPE_LENGTH] = shape->length;
-	numbers[SHAPE_DIMENSION] = shape->dimension;
-	numbers[SHAPE_BLOCKS] = shape->blocks;
-	numbers[SHAPE_HEADS] = shape->heads;
-	numbers[SHAPE_HIDDEN] = shape->hidden;
-	numbers[SHAPE_GATED] = shape->gated;
-	numbers[SHAPE_GAPS] = shape->gaps;
-	numbers[SHAPE_TYPES] = shape->types;
-	numbers[SHAPE_TO_REQUEST] = gaps_to_request(fit->options);
-	memcpy(rlrec_tensors_add(tensors, psprintf("%sitem_embedding", prefix), RLREC_F32, 2, data.n_items, shape->dimension),
-		   result.e, bytes);
-	if (features.n_rows > 0)
-	{
-		memcpy(rlrec_tensors_add(tensors, psprintf("%sfeature_bucket", prefix), RLREC_I32, 1, features.n_rows, 0),
-			   features.bucket, (Size) features.n_rows * sizeof(int32));
-		memcpy(rlrec_tensors_add(tensors, psprintf("%sfeature_projection", prefix), RLREC_F32, 2, features.n_rows, shape->dimension),
-			   result.projection, mul_size(mul_size(features.n_rows, shape->dimension), sizeof(float)));
-	}
-	weights = rlrec_history_place(shape, result.parameters);
-	for (int t = 0; t < rlrec_history_tensors(shape); t++)
-	{
-		char		name[64];
-		int			rows;
-		int			columns;
-
-		rlrec_history_describe(shape, t, name, &rows, &columns);
-		if (rows > 0)
-			memcpy(rlrec_tensors_add(tensors, psprintf("%s%s", prefix, name), RLREC_F32, 2, rows, columns), weights.tensor[t],
-				   (Size) rows * columns * sizeof(float));
-	}
-}
-
-/* What serving reads of a model; the weights are only read. */
-static const float *
-open_model(const RlrecModel *model, RlrecHistoryShape *shape, RlrecHistoryWeights *weights)
-{
-	const int32 *numbers = rlrec_model_data(model, "shape", RLREC_I32, SHAPE_NUMBERS);
-
-	*shape = (RlrecHistoryShape) {numbers[SHAPE_LENGTH], numbers[SHAPE_DIMENSION], numbers[SHAPE_BLOCKS], numbers[SHAPE_HEADS],
-		numbers[SHAPE_HIDDEN], numbers[SHAPE_GATED] != 0, numbers[SHAPE_GAPS], numbers[SHAPE_TYPES], 0};
-	if (shape->blocks > RLREC_HISTORY_MAX_BLOCKS)
-		elog(ERROR, "model of learner \"supervised\" has %d blocks", shape->blocks);
-	for (int t = 0; t < rlrec_history_tensors(shape); t++)
-	{
-		char		name[64];
-		int			rows;
-		int			columns;
-
-		rlrec_history_describe(shape, t, name, &rows, &columns);
-		weights->tensor[t] = rows == 0 ? NULL :
-			unconstify(float *, (const float *) rlrec_model_data(model, name, RLREC_F32, (int64) rows * columns));
-	}
-	return rlrec_model_data(model, "item_embedding", RLREC_F32, (int64) model->items.n * shape->dimension);
-}
-
-/* The last n events of a history. */
-static RlrecHistoryEvents
-last_events(const RlrecModel *model, const RlrecHistory *history, int n)
-{
-	const int32 *numbers = rlrec_model_data(model, "shape", RLREC_I32, SHAPE_NUMBERS);
-	RlrecHistoryEvents events = {history->item, palloc(history->n), history->type};
-
-	find_gaps(history->n, history->time, numbers[SHAPE_TO_REQUEST] != 0, history->now, unconstify(uint8 *, events.gap));
-	if (events.type == NULL)
-		events.type = palloc0(history->n);
-	return rlrec_history_events_from(&events, history->n - n);
-}
-
-static bool
-score(const RlrecModel *model, const RlrecHistory *history, float *scores)
-{
-	RlrecHistoryShape shape;
-	RlrecHistoryWeights weights;
-	RlrecHistoryEvents events;
-	const float *e;
-	float	   *state;
-	float	   *scratch;
-	int			n;
-
-	if (history->n == 0)
-		return false;
-	e = open_model(model, &shape, &weights);
-	n = Min(history->n, shape.length);
-	state = palloc(shape.dimension * sizeof(float));
-	scratch = palloc_extended(rlrec_history_scratch(&shape, n) * sizeof(float), MCXT_ALLOC_HUGE);
-	events = last_events(model, history, n);
-	rlrec_history_state(&shape, &weights, e, n, &events, state, scratch);
-	rlrec_gemv(model->items.n, shape.dimension, e, state, scores);
-	pfree(scratch);
-	pfree(state);
-	return true;
-}
-
-static void
-similar(const RlrecModel *model, int32 item, float *scores)
-{
-	RlrecHistoryShape shape;
-	RlrecHistoryWeights weights;
-	const float *e = open_model(model, &shape, &weights);
-	const float *own = e + (size_t) item * shape.dimension;
-
-	for (int32 i = 0; i < model->items.n; i++)
-	{
-		const float *other = e + (size_t) i * shape.dimension;
-
-		scores[i] = rlrec_dot(shape.dimension, own, other) /
-			sqrtf(Max(rlrec_dot(shape.dimension, own, own) * rlrec_dot(shape.dimension, other, other), 1e-30f));
-	}
+	model.shape = config.shape;
+	model.to_request = gaps_to_request(fit->options);
+	model.network = result.parameters;
+	model.n_items = data.n_items;
+	model.e = result.e;
+	model.n_features = features.n_rows;
+	model.bucket = features.bucket;
+	model.projection = result.projection;
+	rlrec_supervised_write(&model, strcmp(rlrec_option_choice(fit->options, options, "quantize"), "int8") == 0, prefix, tensors);
 }
 
 const RlrecLearner rlrec_supervised = {
@@ -341,7 +203,11 @@ const RlrecLearner rlrec_supervised = {
 	.options = options,
 	.obstacle = obstacle,
 	.fit = fit,
-	.score = score,
-	.similar = similar,
-	.encoder = "transformer"
+	.score = rlrec_supervised_score,
+	.similar = rlrec_supervised_similar,
+	.encoder = "transformer",
+	.dimension = rlrec_supervised_dimension,
+	.encode = rlrec_supervised_encode,
+	.decode = rlrec_supervised_decode,
+	.check = rlrec_supervised_check
 };

@@ -12,6 +12,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -29,19 +30,6 @@ static ArrayType *
 array_argument(FunctionCallInfo fcinfo, int n)
 {
 	return PG_ARGISNULL(n) ? NULL : PG_GETARG_ARRAYTYPE_P(n);
-}
-
-static float *
-score_buffer(const RlrecModel *model)
-{
-	return MemoryContextAllocHuge(CurrentMemoryContext, Max(model->items.n, 1) * sizeof(float));
-}
-
-static RlrecRecommendation *
-recommendation_buffer(const RlrecModel *model, const RlrecCandidates *candidates, int *k)
-{
-	*k = Min(*k, Max(model->items.n + list_length(candidates->others), 1));
-	return MemoryContextAllocHuge(CurrentMemoryContext, *k * sizeof(RlrecRecommendation));
 }
 
 /* Rows of ([user_id text,] rank int, item text, score real [, source text]). */
@@ -75,14 +63,14 @@ recommend(FunctionCallInfo fcinfo, const RlrecAgent *agent, const RlrecModel *mo
 {
 	RlrecCandidates candidates;
 	RlrecRecommendation *best;
-	float	   *scores = score_buffer(model);
+	float	   *scores = rlrec_score_buffer(model);
 	const char *source;
 	int			n;
 
 	rlrec_candidates_read(&candidates, agent, model, array_argument(fcinfo, 3));
 	rlrec_item_set_add_array(excluded, agent, model, array_argument(fcinfo, 4));
 	source = rlrec_score_history(model, history, scores);
-	best = recommendation_buffer(model, &candidates, &k);
+	best = rlrec_recommendation_buffer(model, &candidates, &k);
 	n = rlrec_shortlist(model, scores, &candidates, excluded, k, best);
 	return_rows((ReturnSetInfo *) fcinfo->resultinfo, NULL, best, n, source);
 }
@@ -251,10 +239,10 @@ rlrec_recommend_all(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	model = rlrec_cache_model(agent);
-	scores = score_buffer(model);
+	scores = rlrec_score_buffer(model);
 	all = everybody(agent, model);
 	rlrec_candidates_read(&candidates, agent, model, NULL);
-	best = recommendation_buffer(model, &candidates, &k);
+	best = rlrec_recommendation_buffer(model, &candidates, &k);
 	row_context = AllocSetContextCreate(CurrentMemoryContext, "rlrec user", ALLOCSET_DEFAULT_SIZES);
 	for (int32 u = 0; u < all.events->users.n; u++)
 	{
@@ -298,7 +286,7 @@ rlrec_similar_items(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("agent \"%s\" does not know item \"%s\"", agent->name, id),
 				 errhint("It knows the items that the events and the items table had when it was trained; train it again to learn new ones.")));
-	scores = score_buffer(model);
+	scores = rlrec_score_buffer(model);
 	if (rlrec_parts_has_similar(model))
 		model->learner->similar(model, item, scores);
 	else
@@ -314,29 +302,36 @@ rlrec_similar_items(PG_FUNCTION_ARGS)
 	excluded.member[item] = true;
 	rlrec_candidates_read(&candidates, agent, model, NULL);
 	candidates.others = NIL;
-	best = recommendation_buffer(model, &candidates, &k);
+	best = rlrec_recommendation_buffer(model, &candidates, &k);
 	n = rlrec_shortlist(model, scores, &candidates, &excluded, k, best);
 	return_rows((ReturnSetInfo *) fcinfo->resultinfo, NULL, best, n, NULL);
 	rlrec_cache_release(model);
 	return (Datum) 0;
 }
 
-/* The planner's support function: as many rows as k says. */
+/* The planner's support function: as many rows as k says, which is the first integer after the first argument. */
 PG_FUNCTION_INFO_V1(rlrec_rows_support);
 Datum
 rlrec_rows_support(PG_FUNCTION_ARGS)
 {
 	Node	   *request = (Node *) PG_GETARG_POINTER(0);
 	SupportRequestRows *rows;
-	Node	   *k;
+	Node	   *k = NULL;
+	ListCell   *cell;
 
 	if (!IsA(request, SupportRequestRows))
 		PG_RETURN_POINTER(NULL);
 	rows = (SupportRequestRows *) request;
-	if (rows->node == NULL || !IsA(rows->node, FuncExpr) || list_length(((FuncExpr *) rows->node)->args) < 2)
+	if (rows->node == NULL || !IsA(rows->node, FuncExpr))
 		PG_RETURN_POINTER(NULL);
-	k = lsecond(((FuncExpr *) rows->node)->args);
-	if (!IsA(k, Const) || ((Const *) k)->constisnull || ((Const *) k)->consttype != INT4OID || DatumGetInt32(((Const *) k)->constvalue) <= 0)
+	for_each_from(cell, ((FuncExpr *) rows->node)->args, 1)
+	{
+		k = lfirst(cell);
+		if (exprType(k) == INT4OID)
+			break;
+	}
+	if (k == NULL || !IsA(k, Const) || ((Const *) k)->constisnull || ((Const *) k)->consttype != INT4OID ||
+		DatumGetInt32(((Const *) k)->constvalue) <= 0)
 		PG_RETURN_POINTER(NULL);
 	rows->rows = DatumGetInt32(((Const *) k)->constvalue);
 	PG_RETURN_POINTER(rows);

@@ -147,6 +147,19 @@ rlrec_candidates_read(RlrecCandidates *candidates, const RlrecAgent *agent, cons
 	candidates->others = given.others;
 }
 
+float *
+rlrec_score_buffer(const RlrecModel *model)
+{
+	return MemoryContextAllocHuge(CurrentMemoryContext, Max(model->items.n, 1) * sizeof(float));
+}
+
+RlrecRecommendation *
+rlrec_recommendation_buffer(const RlrecModel *model, const RlrecCandidates *candidates, int *k)
+{
+	*k = Min(*k, Max(model->items.n + list_length(candidates->others), 1));
+	return MemoryContextAllocHuge(CurrentMemoryContext, *k * sizeof(RlrecRecommendation));
+}
+
 int
 rlrec_shortlist(const RlrecModel *model, const float *scores, const RlrecCandidates *candidates, const RlrecItemSet *excluded, int k,
 				RlrecRecommendation *best)

@@ -37,6 +37,10 @@ typedef struct RlrecRecommendation
 	float		score;			/* -infinity for an item that the model does not know */
 } RlrecRecommendation;
 
+/* Room for a score of every item of the model, and for the k best; k falls to what there can be at most. */
+extern float *rlrec_score_buffer(const RlrecModel *model);
+extern RlrecRecommendation *rlrec_recommendation_buffer(const RlrecModel *model, const RlrecCandidates *candidates, int *k);
+
 /*
  * The k best candidates that are not excluded; returns how many there are. Items that the model does not know come last, in order of their
  * ids' bytes.

@@ -1,6 +1,6 @@
 -- Whatever is wrong is a clear error with a hint, and what was deployed goes on serving.
 SET client_min_messages = warning;
-SELECT plan(207);
+SELECT plan(210);
 
 CREATE TABLE events (id int PRIMARY KEY, user_id int, item_id int, kind text, value float8, at timestamptz);
 CREATE TABLE items (id int PRIMARY KEY, title text);
@@ -105,7 +105,7 @@ FROM (VALUES ('rlrec_recommend(1, 0, ''shop'')', 'k must be positive, not 0'), (
 SELECT is((SELECT count(*) FROM rlrec_recommend(1, 1000000, 'shop')), 3::bigint, 'the largest k');
 
 SELECT refused('SELECT * FROM ' || call, '42704', 'agent "nobody" does not exist', call)
-FROM unnest('{"rlrec_recommend(1, 1, ''nobody'')","rlrec_recommend_for_history(''{}'', 1, ''nobody'')","rlrec_recommend_all(''nobody'')","rlrec_similar_items(1, 1, ''nobody'')","rlrec_score(''nobody'', 1, 1)","rlrec_train(''nobody'')","rlrec_evaluate(''nobody'')","rlrec_deploy(''nobody'', 1)","rlrec_rollback(''nobody'')","rlrec_model_weights(''nobody'')"}'::text[]) call;
+FROM unnest('{"rlrec_recommend(1, 1, ''nobody'')","rlrec_recommend_for_history(''{}'', 1, ''nobody'')","rlrec_recommend_all(''nobody'')","rlrec_similar_items(1, 1, ''nobody'')","rlrec_score(''nobody'', 1, 1)","rlrec_train(''nobody'')","rlrec_evaluate(''nobody'')","rlrec_deploy(''nobody'', 1)","rlrec_rollback(''nobody'')","rlrec_model_weights(''nobody'')","rlrec_import_model(''nobody'', ''{}'')","rlrec_encode(''nobody'', 1)","rlrec_decode(''nobody'', ''{1}'')"}'::text[]) call;
 SELECT refused($$SELECT * FROM rlrec_recommend(1)$$, '42P08', 'there are 2 agents that you may use', 'no agent named, and there are two');
 
 SELECT refused($$SELECT * FROM rlrec_recommend(NULL, 1, 'shop')$$, '22004', 'user_id must not be NULL', 'no user');

@@ -55,7 +55,8 @@ INSERT INTO uses VALUES ('* FROM rlrec_recommend(1, 3, ''shop'')'), ('* FROM rlr
 	('learner, ndcg FROM rlrec_evaluate(''shop'', learners => ''{popularity}'')');
 CREATE TABLE changes (call text);
 INSERT INTO changes VALUES ('* FROM rlrec_train(''shop'')'), ('rlrec_alter_agent(''shop'', options => ''{"neighbours": 3}'')'),
-	('rlrec_drop_agent(''shop'')'), ('rlrec_deploy(''shop'', 1)'), ('rlrec_rollback(''shop'')'), ('rlrec_model_weights(''shop'')::text');
+	('rlrec_drop_agent(''shop'')'), ('rlrec_deploy(''shop'', 1)'), ('rlrec_rollback(''shop'')'), ('rlrec_model_weights(''shop'')::text'),
+	('rlrec_import_model(''shop'', ''{}'')');
 GRANT SELECT ON uses, changes TO PUBLIC;
 CREATE TABLE views AS SELECT unnest('{rlrec.agents,rlrec.models,rlrec.training_progress}'::text[]) AS view;
 

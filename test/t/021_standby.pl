@@ -17,7 +17,9 @@ $primary->safe_psql('postgres', q{
 		FROM generate_series(1, 10000) i;
 	CREATE INDEX ON events (user_id, at);
 	SELECT rlrec_create_agent('shop', events => 'events', learner => 'itemknn');
-	SELECT FROM rlrec_train('shop')});
+	SELECT FROM rlrec_train('shop');
+	SELECT rlrec_create_agent('film', events => 'events', learner => 'supervised', options => '{"epochs": 1, "dimension": 16, "length": 8}');
+	SELECT FROM rlrec_train('film')});
 
 $primary->backup('copy');
 my %standby;
@@ -31,12 +33,14 @@ for my $preload ('', 'rlrec')
 
 # Everything that only reads. The seconds of an evaluation differ.
 my %reads = (
-	rlrec_recommend => 'SELECT u, r.* FROM generate_series(1, 50) u, rlrec_recommend(u, 5) r',
-	rlrec_recommend_for_history => q{SELECT * FROM rlrec_recommend_for_history('{i4,i6}', 7)},
+	rlrec_recommend => 'SELECT u, r.* FROM generate_series(1, 50) u, rlrec_recommend(u, 5, \'shop\') r',
+	rlrec_recommend_for_history => q{SELECT * FROM rlrec_recommend_for_history('{i4,i6}', 7, 'shop')},
 	rlrec_recommend_all => q{SELECT * FROM rlrec_recommend_all('shop', 3)},
-	rlrec_similar_items => q{SELECT * FROM rlrec_similar_items('i4', 5)},
+	rlrec_similar_items => q{SELECT * FROM rlrec_similar_items('i4', 5, 'shop')},
 	rlrec_score => q{SELECT item_id, rlrec_score('shop', 7, item_id) FROM (SELECT DISTINCT item_id FROM events) i ORDER BY 2 DESC, 1},
 	rlrec_evaluate => q{SELECT learner, users, "precision", ndcg, diversity FROM rlrec_evaluate('shop', learners => '{itemknn,markov}')},
+	rlrec_encode => q{SELECT u, rlrec_encode('film', u) FROM generate_series(1, 20) u},
+	rlrec_decode => q{SELECT * FROM rlrec_decode('film', rlrec_encode('film', 7), 5)},
 	rlrec_model_weights => q{SELECT md5(rlrec_model_weights('shop')::text)},
 	'rlrec.agents' => 'SELECT * FROM rlrec.agents',
 	'rlrec.models' => 'SELECT * FROM rlrec.models',
@@ -61,7 +65,8 @@ sub same_everywhere
 
 my $first = same_everywhere('version 1');
 
-for my $write (q{rlrec_train('shop')}, q{rlrec_deploy('shop', 1)}, q{rlrec_rollback('shop')}, q{rlrec_alter_agent('shop')},
+for my $write (q{rlrec_train('shop')}, q{rlrec_deploy('shop', 1)}, q{rlrec_rollback('shop')},
+	q{rlrec_import_model('film', '{}')}, q{rlrec_alter_agent('shop')},
 	q{rlrec_drop_agent('shop')}, q{rlrec_create_agent('other', events => 'events')})
 {
 	my ($function) = $write =~ /^(\w+)/;

@@ -1,0 +1,346 @@
+/*
+ * supervised_model.c
+ *	  A trained next-item policy: its tensors, and serving from them.
+ *
+ * The tensors are `shape`, those of encoder/history.c by their names there, and the items' embeddings: `item_embedding` (items,d), or in
+ * 8 bits `item_code` (items,d) and `item_scale` [items], of which tensor/quantize.h tells. A state is the encoder's after the last events;
+ * an item's score is the product of the state and the item's embedding. The encoder reads the same embeddings as the score. Where items
+ * have features, `feature_bucket` [features], ascending, and `feature_projection` (features,d) are what the embeddings have of them.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "encoder/features.h"
+#include "learner/check.h"
+#include "learner/supervised_model.h"
+#include "tensor/kernels.h"
+#include "tensor/quantize.h"
+
+/* The numbers in `shape` */
+enum
+{
+	SHAPE_LENGTH,
+	SHAPE_DIMENSION,
+	SHAPE_BLOCKS,
+	SHAPE_HEADS,
+	SHAPE_HIDDEN,
+	SHAPE_GATED,
+	SHAPE_GAPS,
+	SHAPE_TYPES,
+	SHAPE_TO_REQUEST,
+	SHAPE_NUMBERS
+};
+
+/* What serving reads; the weights are not written to. */
+typedef struct Network
+{
+	RlrecHistoryShape shape;
+	RlrecHistoryWeights weights;
+	int32		n_items;
+	const float *e;				/* (n_items,d); NULL when in 8 bits: */
+	const int8 *code;			/* (n_items,d) */
+	const float *scale;			/* [n_items] */
+} Network;
+
+static void
+write_items(int32 n, int d, const float *e, bool quantized, const char *prefix, RlrecTensors *tensors)
+{
+	int8	   *code;
+
+	if (!quantized)
+	{
+		memcpy(rlrec_tensors_add(tensors, psprintf("%sitem_embedding", prefix), RLREC_F32, 2, n, d), e, mul_size(n, d * sizeof(float)));
+		return;
+	}
+	code = rlrec_tensors_add(tensors, psprintf("%sitem_code", prefix), RLREC_I8, 2, n, d);
+	rlrec_quantize_rows(n, d, e, code, rlrec_tensors_add(tensors, psprintf("%sitem_scale", prefix), RLREC_F32, 1, n, 0));
+}
+
+static void
+write_features(const RlrecSupervisedModel *model, const char *prefix, RlrecTensors *tensors)
+{
+	int			d = model->shape.dimension;
+
+	if (model->n_features == 0)
+		return;
+	memcpy(rlrec_tensors_add(tensors, psprintf("%sfeature_bucket", prefix), RLREC_I32, 1, model->n_features, 0), model->bucket,
+		   mul_size(model->n_features, sizeof(int32)));
+	memcpy(rlrec_tensors_add(tensors, psprintf("%sfeature_projection", prefix), RLREC_F32, 2, model->n_features, d), model->projection,
+		   mul_size(model->n_features, d * sizeof(float)));
+}
+
+void
+rlrec_supervised_write(const RlrecSupervisedModel *model, bool quantized, const char *prefix, RlrecTensors *tensors)
+{
+	const RlrecHistoryShape *shape = &model->shape;
+	RlrecHistoryWeights weights = rlrec_history_place(shape, model->network);
+	int32	   *numbers = rlrec_tensors_add(tensors, psprintf("%sshape", prefix), RLREC_I32, 1, SHAPE_NUMBERS, 0);
+
+	numbers[SHAPE_LENGTH] = shape->length;
+	numbers[SHAPE_DIMENSION] = shape->dimension;
+	numbers[SHAPE_BLOCKS] = shape->blocks;
+	numbers[SHAPE_HEADS] = shape->heads;
+	numbers[SHAPE_HIDDEN] = shape->hidden;
+	numbers[SHAPE_GATED] = shape->gated;
+	numbers[SHAPE_GAPS] = shape->gaps;
+	numbers[SHAPE_TYPES] = shape->types;
+	numbers[SHAPE_TO_REQUEST] = model->to_request;
+	write_items(model->n_items, shape->dimension, model->e, quantized, prefix, tensors);
+	write_features(model, prefix, tensors);
+	for (int t = 0; t < rlrec_history_tensors(shape); t++)
+	{
+		char		name[64];
+		int			rows;
+		int			columns;
+
+		rlrec_history_describe(shape, t, name, &rows, &columns);
+		if (rows > 0)
+			memcpy(rlrec_tensors_add(tensors, psprintf("%s%s", prefix, name), RLREC_F32, 2, rows, columns), weights.tensor[t],
+				   (Size) rows * columns * sizeof(float));
+	}
+}
+
+static RlrecHistoryShape
+read_shape(const RlrecModel *model)
+{
+	const int32 *numbers = rlrec_model_data(model, "shape", RLREC_I32, SHAPE_NUMBERS);
+
+	if (numbers[SHAPE_BLOCKS] > RLREC_HISTORY_MAX_BLOCKS)
+		elog(ERROR, "model of learner \"supervised\" has %d blocks", numbers[SHAPE_BLOCKS]);
+	return (RlrecHistoryShape) {numbers[SHAPE_LENGTH], numbers[SHAPE_DIMENSION], numbers[SHAPE_BLOCKS], numbers[SHAPE_HEADS],
+		numbers[SHAPE_HIDDEN], numbers[SHAPE_GATED] != 0, numbers[SHAPE_GAPS], numbers[SHAPE_TYPES], 0};
+}
+
+static bool
+is_quantized(const RlrecModel *model)
+{
+	return rlrec_tensors_find(model->tensors, psprintf("%sitem_code", model->prefix)) != NULL;
+}
+
+static void
+open_items(const RlrecModel *model, Network *network)
+{
+	int64		numbers;
+
+	memset(network, 0, sizeof(*network));
+	network->shape = read_shape(model);
+	network->n_items = model->items.n;
+	numbers = (int64) model->items.n * network->shape.dimension;
+	if (is_quantized(model))
+	{
+		network->code = rlrec_model_data(model, "item_code", RLREC_I8, numbers);
+		network->scale = rlrec_model_data(model, "item_scale", RLREC_F32, model->items.n);
+	}
+	else
+		network->e = rlrec_model_data(model, "item_embedding", RLREC_F32, numbers);
+}
+
+static void
+open_encoder(const RlrecModel *model, Network *network)
+{
+	open_items(model, network);
+	for (int t = 0; t < rlrec_history_tensors(&network->shape); t++)
+	{
+		char		name[64];
+		int			rows;
+		int			columns;
+
+		rlrec_history_describe(&network->shape, t, name, &rows, &columns);
+		network->weights.tensor[t] = rows == 0 ? NULL :
+			unconstify(float *, (const float *) rlrec_model_data(model, name, RLREC_F32, (int64) rows * columns));
+	}
+}
+
+/* scores[n_items]: the products of x[d] and each item's embedding */
+static void
+score_items(const Network *network, const float *x, float *scores)
+{
+	if (network->e != NULL)
+		rlrec_gemv(network->n_items, network->shape.dimension, network->e, x, scores);
+	else
+		rlrec_gemv_int8(network->n_items, network->shape.dimension, network->code, network->scale, x, scores);
+}
+
+/* row[d]: an item's embedding */
+static void
+read_item(const Network *network, int32 item, float *row)
+{
+	int			d = network->shape.dimension;
+	size_t		start = (size_t) item * d;
+
+	if (network->e != NULL)
+		memcpy(row, network->e + start, d * sizeof(float));
+	else
+		for (int j = 0; j < d; j++)
+			row[j] = network->scale[item] * network->code[start + j];
+}
+
+int
+rlrec_supervised_dimension(const RlrecModel *model)
+{
+	return read_shape(model).dimension;
+}
+
+/* The last n events of a history, the items being rows 0 .. n - 1 of their own; each array palloc'd */
+static RlrecHistoryEvents
+last_events(const RlrecModel *model, const RlrecHistory *history, int n)
+{
+	const int32 *numbers = rlrec_model_data(model, "shape", RLREC_I32, SHAPE_NUMBERS);
+	int32	   *row = palloc(n * sizeof(int32));
+	uint8	   *gap = palloc(history->n);
+	uint8	   *type = palloc0(n);
+
+	for (int i = 0; i < n; i++)
+		row[i] = i;
+	rlrec_history_gaps(history->n, history->time, numbers[SHAPE_TO_REQUEST] != 0, history->now, gap);
+	memmove(gap, gap + history->n - n, n);
+	if (history->type != NULL)
+		memcpy(type, history->type + history->n - n, n);
+	return (RlrecHistoryEvents) {row, gap, type};
+}
+
+bool
+rlrec_supervised_encode(const RlrecModel *model, const RlrecHistory *history, float *state)
+{
+	Network		network;
+	int			n;
+	int			d;
+	float	   *rows;			/* (n,d) of the last n events' items */
+	float	   *scratch;
+	RlrecHistoryEvents events;
+
+	if (history->n == 0)
+		return false;
+	open_encoder(model, &network);
+	n = Min(history->n, network.shape.length);
+	d = network.shape.dimension;
+	rows = palloc_extended((Size) n * d * sizeof(float), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < n; i++)
+		read_item(&network, history->item[history->n - n + i], rows + (size_t) i * d);
+	events = last_events(model, history, n);
+	scratch = palloc_extended(rlrec_history_scratch(&network.shape, n) * sizeof(float), MCXT_ALLOC_HUGE);
+	rlrec_history_state(&network.shape, &network.weights, rows, n, &events, state, scratch);
+	pfree(scratch);
+	pfree(rows);
+	return true;
+}
+
+void
+rlrec_supervised_decode(const RlrecModel *model, const float *state, float *scores)
+{
+	Network		network;
+
+	open_items(model, &network);
+	score_items(&network, state, scores);
+}
+
+bool
+rlrec_supervised_score(const RlrecModel *model, const RlrecHistory *history, float *scores)
+{
+	float	   *state = palloc(rlrec_supervised_dimension(model) * sizeof(float));
+	bool		known = rlrec_supervised_encode(model, history, state);
+
+	if (known)
+		rlrec_supervised_decode(model, state, scores);
+	pfree(state);
+	return known;
+}
+
+/* Cosine of the embeddings */
+void
+rlrec_supervised_similar(const RlrecModel *model, int32 item, float *scores)
+{
+	Network		network;
+	int			d;
+	float	   *own;
+	float	   *other;
+	float		square;
+
+	open_items(model, &network);
+	d = network.shape.dimension;
+	own = palloc(d * sizeof(float));
+	other = palloc(d * sizeof(float));
+	read_item(&network, item, own);
+	square = rlrec_dot(d, own, own);
+	score_items(&network, own, scores);
+	for (int32 i = 0; i < network.n_items; i++)
+	{
+		read_item(&network, i, other);
+		scores[i] /= sqrtf(Max(square * rlrec_dot(d, other, other), 1e-30f));
+	}
+	pfree(own);
+	pfree(other);
+}
+
+static void
+check_shape(const RlrecModel *model)
+{
+	const int32 *numbers = rlrec_check_vector(model, "shape", RLREC_I32, SHAPE_NUMBERS);
+
+	rlrec_check_option(model, "length", numbers[SHAPE_LENGTH]);
+	rlrec_check_option(model, "dimension", numbers[SHAPE_DIMENSION]);
+	rlrec_check_option(model, "blocks", numbers[SHAPE_BLOCKS]);
+	rlrec_check_option(model, "heads", numbers[SHAPE_HEADS]);
+	rlrec_check_option(model, "hidden", numbers[SHAPE_HIDDEN]);
+	rlrec_check_option(model, "gates", numbers[SHAPE_GATED]);
+	if (numbers[SHAPE_GAPS] != 0 && numbers[SHAPE_GAPS] != RLREC_HISTORY_GAPS)
+		rlrec_check_failed(model->learner, "It has %d gaps of time instead of 0 or %d.", numbers[SHAPE_GAPS], RLREC_HISTORY_GAPS);
+	if (numbers[SHAPE_TYPES] != 0 && numbers[SHAPE_TYPES] != model->types.n + 1)
+		rlrec_check_failed(model->learner, "It has %d types of events instead of 0 or %d.", numbers[SHAPE_TYPES], model->types.n + 1);
+	if (numbers[SHAPE_DIMENSION] % numbers[SHAPE_HEADS] != 0)
+		rlrec_check_failed(model->learner, "It has %d heads, which do not divide its dimension, %d.", numbers[SHAPE_HEADS],
+						   numbers[SHAPE_DIMENSION]);
+}
+
+/* Returns how many tensors they are. */
+static int
+check_features(const RlrecModel *model, int d)
+{
+	const RlrecTensor *tensor = rlrec_tensors_find(model->tensors, psprintf("%sfeature_bucket", model->prefix));
+	const int32 *bucket;
+	int64		n;
+
+	if (tensor == NULL)
+		return 0;
+	bucket = rlrec_check_vector(model, "feature_bucket", RLREC_I32, -1);
+	n = rlrec_tensor_elements(tensor);
+	for (int64 f = 0; f < n; f++)
+		if (bucket[f] < 0 || bucket[f] >= RLREC_FEATURE_BUCKETS || (f > 0 && bucket[f] <= bucket[f - 1]))
+			rlrec_check_failed(model->learner, "Element %lld of tensor \"feature_bucket\" is no bucket, or not above the one before it.",
+							   (long long) f);
+	rlrec_check_matrix(model, "feature_projection", RLREC_F32, n, d);
+	return 2;
+}
+
+int
+rlrec_supervised_check(const RlrecModel *model)
+{
+	RlrecHistoryShape shape;
+	int			n = 2;			/* the shape and the items */
+
+	check_shape(model);
+	shape = read_shape(model);
+	if (is_quantized(model))
+	{
+		rlrec_check_matrix(model, "item_code", RLREC_I8, model->items.n, shape.dimension);
+		rlrec_check_vector(model, "item_scale", RLREC_F32, model->items.n);
+		n++;
+	}
+	else
+		rlrec_check_matrix(model, "item_embedding", RLREC_F32, model->items.n, shape.dimension);
+	n += check_features(model, shape.dimension);
+	for (int t = 0; t < rlrec_history_tensors(&shape); t++)
+	{
+		char		name[64];
+		int			rows;
+		int			columns;
+
+		rlrec_history_describe(&shape, t, name, &rows, &columns);
+		if (rows == 0)
+			continue;
+		rlrec_check_matrix(model, name, RLREC_F32, rows, columns);
+		n++;
+	}
+	return n;
+}
