@@ -1,6 +1,6 @@
 -- States of the learner supervised: encoded, decoded, in 8 bits, exported and imported.
 SET client_min_messages = warning;
-SELECT plan(128);
+SELECT plan(129);
 
 CREATE TABLE events (id serial PRIMARY KEY, user_id int, item_id int, at int);
 INSERT INTO events (user_id, item_id, at)
@@ -60,6 +60,8 @@ SELECT is((SELECT count(*) FROM rlrec_decode('shop', rlrec_encode('shop', 1))), 
 SELECT is((SELECT array_agg(item ORDER BY rank) FROM rlrec_decode('shop', (SELECT array_agg(-x ORDER BY i) FROM unnest(rlrec_encode('shop', 1)) WITH ORDINALITY s(x, i)), 41)),
 	(SELECT array_agg(item ORDER BY rank DESC) FROM rlrec_decode('shop', rlrec_encode('shop', 1), 41)), 'the opposite state has the opposite order');
 SELECT is((SELECT array_agg(item) FROM rlrec_decode('shop', array_fill(0::float8, '{16}'), 3)), '{0,1,10}', 'equal scores rank by the item''s bytes');
+SELECT is((SELECT count(*) FROM rlrec_decode('shop', (SELECT array_agg(a + b ORDER BY i)
+	FROM unnest(rlrec_encode('shop', 1), rlrec_encode('shop', 2)) WITH ORDINALITY AS s(a, b, i)))), 10::bigint, 'two states may be added');
 CREATE TEMP TABLE before AS SELECT d.* FROM rlrec_decode('shop', rlrec_encode('shop', 1), 41) d;
 SELECT rlrec_alter_agent('shop', candidates => 'shown') \g /dev/null
 SELECT is((SELECT array_agg(item ORDER BY rank) FROM rlrec_decode('shop', rlrec_encode('shop', 1), 41)),
