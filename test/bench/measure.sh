@@ -58,7 +58,7 @@ conclude()
 		say "$missed targets missed"
 		exit 1
 	fi
-	say 'every target met'
+	say 'no target missed'
 }
 
 # ---- the server

@@ -7,8 +7,9 @@ HISTORIES: a line a user, tab separated: user, items (oldest first, by spaces), 
     the events' times in seconds and their types' numbers, as many as items
 TOP: what rlrec_recommend_all() gave, tab separated: user, rank, item, score
 
-A place in a list is equal when both have the same item there, and tied when both items' scores are within TOLERANCE. Prints the equal lists and
-places, those that are only tied, and the largest difference of a score; status 1 when a place is neither, or a score is off by more.
+A place in a list is equal when both have the same item there, and tied when both items' scores are within TOLERANCE. Prints the shares
+of equal lists and places, of places that are only tied, and the largest difference of a score; status 1 when a place is neither, or a
+score is off by more.
 Computes in double precision. Needs torch only.
 """
 import json, math, struct, sys
@@ -71,7 +72,7 @@ class Block(nn.Module):
         return add(x, a, self.network(a), self.w.get("forward_gate"))
 
 def buckets(times, rows):
-    """Of the time since the event before, in whole seconds: 0 for the first event, else 1 + floor(log2(1 + seconds)), at most the last row"""
+    """Of the whole seconds since the event before: 0 for the first event, else 1 + floor(log2(1 + seconds)), at most the last row"""
     return [0] + [min(int(1 + b - a).bit_length(), rows - 1) for a, b in zip(times, times[1:])]
 
 class History(nn.Module):
@@ -136,7 +137,8 @@ def main(model, histories, top):
             difference = max(difference, *(abs(float(scores[j]) - s) for j, s in given))
             places += len(given); equal += sum(same); whole += all(same)
             tied += sum(n and not s for n, s in zip(near, same))
-    print(f"users {len(users)} lists {whole / len(users):.6f} places {equal / places:.6f} tied {tied / places:.6f} difference {difference:.2g}")
+    print(f"users {len(users)} lists {whole / len(users):.6f} places {equal / places:.6f} tied {tied / places:.6f} "
+          f"difference {difference:.2g}")
     return 0 if equal + tied == places and difference <= TOLERANCE else 1
 
 if __name__ == "__main__":
