@@ -30,6 +30,12 @@
 #define VALIDATION_USERS 10000
 #define RANKS 10
 
+/* Where fewer users have an event that the start has not learned, all users validate. */
+#define LEAST_VALIDATED 10
+
+/* Of the users with new events, one in so many keeps the last one for validation. */
+#define KEEPERS 10
+
 /* Above this many items and features a step with sampled negatives updates only the rows that it touched. */
 #define LAZY_ROWS 50000
 
@@ -80,7 +86,7 @@ rlrec_next_item_memory(const RlrecNextItem *config, const RlrecSequences *data)
 	int			room = micro_batch(config);
 	Size		copies = 4 + RLREC_SHARDS + (config->average > 0);
 	Size		each = rlrec_history_workspace(&config->shape, room, config->shape.length) +
-		(Size) Max(block_rows(config, data->n_items), RANKED) * Max(data->n_items, config->negatives + 1) + room * (3 * d + 3) +
+		(Size) Max(block_rows(config, data->n_items), RANKED) * Max(data->n_items, config->negatives + 1) + room * (4 * d + 4) +
 		config->negatives * (2 * d + 2) + 3 * (Size) data->n_items + 2 * (Size) data->n_features;
 	Size		numbers = add_size(mul_size(copies, count_parameters(config, data)), mul_size(RLREC_SHARDS, each));
 
@@ -123,6 +129,9 @@ create_shard(RlrecTrainer *t, RlrecTrainerShard *shard)
 	shard->gap = ALLOCATE(room, uint8);
 	shard->type = ALLOCATE(room, uint8);
 	shard->target = ALLOCATE(room, int32);
+	shard->place = ALLOCATE(room, int32);
+	if (config->new_only)
+		shard->counted = ALLOCATE(room * d, real);
 	shard->start = ALLOCATE(room + 1, int);
 	shard->mark = ALLOCATE(n_items, int32);
 	if (t->listed)
@@ -168,6 +177,7 @@ create(RlrecTrainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 	rlrec_history_initialize(&config->shape, rlrec_random_key(config->seed, RLREC_STREAM_NETWORK), &t->weights);
 	if (t->average != NULL)
 		memcpy(t->average, t->parameters, t->n * sizeof(real));
+	memcpy(t->best, t->parameters, t->n * sizeof(real));
 }
 
 /* ---------------------------------------------------------------- validation */
@@ -225,28 +235,72 @@ validate_task(RlrecPool *pool, int s, void *argument)
 	}
 }
 
-/* A sample of the users whose last item is kept. */
-static void
-choose_validated(RlrecTrainer *t)
+/* Whether a user's last item is kept for validation; where only few are new, that of one user in KEEPERS. */
+static bool
+is_kept(const RlrecTrainer *t, int32 u)
+{
+	uint64		key = rlrec_random_key(t->config->seed, RLREC_STREAM_KEEPERS);
+
+	return t->data->start[u + 1] - t->data->start[u] >= LEAST_EVENTS &&
+		(!t->config->new_only || rlrec_random_below(key, u, KEEPERS) == 0);
+}
+
+/* Who validates */
+typedef enum Validators
+{
+	ALL_USERS,
+	FRESH_USERS,				/* whose last item the start has not learned */
+	STALE_USERS
+} Validators;
+
+static bool
+validates(const RlrecTrainer *t, int32 u, Validators who)
+{
+	return is_kept(t, u) && (who == ALL_USERS || (t->data->fresh[u] < t->data->start[u + 1]) == (who == FRESH_USERS));
+}
+
+/* Adds a sample of such users, at most so many; returns how many. */
+static int32
+add_validated(RlrecTrainer *t, Validators who, int32 at_most)
 {
 	uint64		key = rlrec_random_key(t->config->seed, RLREC_STREAM_VALIDATION);
 	int32		eligible = 0;
+	int32		n = 0;
 
-	t->validated = ALLOCATE(VALIDATION_USERS, int32);
 	for (int32 u = 0; u < t->data->n_users; u++)
-		eligible += t->data->start[u + 1] - t->data->start[u] >= LEAST_EVENTS;
-	for (int32 u = 0, left = eligible; u < t->data->n_users && t->n_validated < VALIDATION_USERS; u++)
-		if (t->data->start[u + 1] - t->data->start[u] >= LEAST_EVENTS &&
-			rlrec_random_uniform(key, u) * left-- < VALIDATION_USERS - t->n_validated)
-			t->validated[t->n_validated++] = u;
+		eligible += validates(t, u, who);
+	for (int32 u = 0; u < t->data->n_users && n < at_most; u++)
+		if (validates(t, u, who) && rlrec_random_uniform(key, u) * eligible-- < at_most - n)
+			t->validated[t->n_validated + n++] = u;
+	t->n_validated += n;
+	return n;
+}
+
+/*
+ * A start has learned the last item of some users already, so the others show what epochs are good for; where only what is new is
+ * learned, as many of those show what is forgotten meanwhile. Where next to nothing is new, all do.
+ */
+static void
+choose_validated(RlrecTrainer *t)
+{
+	t->validated = ALLOCATE(VALIDATION_USERS, int32);
+	if (t->data->fresh != NULL && t->config->new_only)
+		(void) add_validated(t, STALE_USERS, add_validated(t, FRESH_USERS, VALIDATION_USERS / 2));
+	else if (t->data->fresh != NULL)
+		(void) add_validated(t, FRESH_USERS, VALIDATION_USERS);
+	if (t->n_validated < LEAST_VALIDATED)
+	{
+		t->n_validated = 0;
+		(void) add_validated(t, ALL_USERS, VALIDATION_USERS);
+	}
 }
 
 static double
-validate(RlrecTrainer *t)
+validate(RlrecTrainer *t, const real *judged)
 {
 	double		ndcg = 0;
 
-	t->judged = t->average != NULL ? t->average : t->parameters;
+	t->judged = judged;
 	t->judged_e = t->judged;
 	if (t->data->n_features > 0)
 	{
@@ -277,19 +331,22 @@ choose_windows(const RlrecTrainer *t, RlrecWindow *windows)
 	{
 		int64		first = t->data->start[u];
 		int64		have = t->data->start[u + 1] - first;
-		int64		inputs = (have >= LEAST_EVENTS && !t->finishing ? have - 1 : have) - 1;
+		int64		inputs = (is_kept(t, u) && !t->finishing ? have - 1 : have) - 1;
+		int64		old = t->config->new_only && t->data->fresh != NULL ? Max(t->data->fresh[u] - first - 1, 0) : 0;	/* targets that do not count */
 
-		if (inputs < 1)
+		if (inputs <= old)
 			continue;
 		if (inputs <= length)
-			windows[n++] = (RlrecWindow) {u, first, (int32) inputs};
+			windows[n++] = (RlrecWindow) {u, first, (int32) inputs, (int32) old};
+		else if (inputs - old <= length)
+			windows[n++] = (RlrecWindow) {u, first + inputs - length, length, (int32) (length - (inputs - old))};
 		else
-			windows[n++] = (RlrecWindow) {u, first + rlrec_random_below(key, u, (uint32) (inputs - length + 1)), length};
+			windows[n++] = (RlrecWindow) {u, first + old + rlrec_random_below(key, u, (uint32) (inputs - old - length + 1)), length, 0};
 	}
 	for (int32 k = n - 1; k > 0; k--)
 	{
 		int32		other = rlrec_random_below(order, k, k + 1);
-		RlrecWindow		swap = windows[k];
+		RlrecWindow swap = windows[k];
 
 		windows[k] = windows[other];
 		windows[other] = swap;
@@ -334,39 +391,71 @@ finishing_epochs(const RlrecNextItem *config, int best)
 	return (int) ceil(config->finish * best);
 }
 
-/* Epochs until the validation no longer improves; best and result are of the best one. */
+/* Starts from a checkpoint, or from `start`; both may be NULL. The start is the best there is until an epoch is better. */
 static void
-train(RlrecTrainer *t, RlrecWindow *windows, RlrecNextItemResult *result)
+begin(RlrecTrainer *t, const RlrecNextItemStart *start, RlrecPast *past)
+{
+	bool		same_events;
+
+	if (past != NULL && t->config->checkpoint > 0 && rlrec_trainer_resume(t, past, &same_events))
+	{
+		ereport(NOTICE, (errmsg("training goes on after epoch %d, where an earlier one was interrupted", t->epoch)));
+		if (!same_events)
+			t->validation = validate(t, t->best);
+		return;
+	}
+	if (start == NULL)
+		return;
+	rlrec_trainer_warm(t, start);
+	memcpy(t->best, t->parameters, t->n * sizeof(real));
+	t->validation = validate(t, t->best);
+	ereport(DEBUG1, (errmsg_internal("start: validation NDCG@10 %.4f", t->validation)));
+}
+
+/* Keeps the weights if they are the best so far. */
+static void
+judge(RlrecTrainer *t, double loss, double trained, instr_time started)
+{
+	const real *weights = t->average != NULL ? t->average : t->parameters;
+	double		ndcg = validate(t, weights);
+
+	ereport(DEBUG1,
+			(errmsg_internal("epoch %d: loss %.4f, validation NDCG@10 %.4f, %.2f s training, %.2f s validation, total %.1f s",
+							 t->epoch, loss, ndcg, trained, seconds_since(started) - trained, t->seconds + seconds_since(started))));
+	if (isnan(t->validation) || ndcg > t->validation || t->n_validated == 0)
+	{
+		t->validation = ndcg;
+		t->best_epoch = t->epoch;
+		memcpy(t->best, weights, t->n * sizeof(real));
+	}
+}
+
+/* Epochs until the validation no longer improves; t->best is of the best one. */
+static void
+train(RlrecTrainer *t, RlrecWindow *windows, RlrecPast *past)
 {
 	const RlrecNextItem *config = t->config;
 	int			last = config->epochs;	/* as far as can be told */
-	instr_time	started;
+	double		kept = t->seconds;	/* when the last checkpoint was */
 
-	INSTR_TIME_SET_CURRENT(started);
-	result->ndcg = -1;
-	for (int epoch = 1; epoch <= config->epochs; epoch++)
+	while (t->epoch < config->epochs && t->epoch - t->best_epoch < config->patience &&
+		   (config->seconds == 0 || t->seconds < config->seconds))
 	{
-		double		before = seconds_since(started);
-		double		loss = train_epoch(t, "training", last - epoch + 1 + finishing_epochs(config, last), windows);
-		double		trained = seconds_since(started);
-		double		ndcg = validate(t);
+		instr_time	started;
+		double		loss;
 
-		ereport(DEBUG1,
-				(errmsg_internal("epoch %d: loss %.4f, validation NDCG@10 %.4f, %.2f s training, %.2f s validation, total %.1f s",
-								 epoch, loss, ndcg, trained - before, seconds_since(started) - trained, seconds_since(started))));
-		if (ndcg > result->ndcg)
+		INSTR_TIME_SET_CURRENT(started);
+		if (config->seconds > 0 && t->epoch > 0)
+			last = (int) Min(config->epochs, 1 + floor(t->epoch * config->seconds / t->seconds));
+		loss = train_epoch(t, "training", last - t->epoch + finishing_epochs(config, last), windows);
+		t->epoch++;
+		judge(t, loss, seconds_since(started), started);
+		t->seconds += seconds_since(started);
+		if (past != NULL && config->checkpoint > 0 && t->seconds - kept >= config->checkpoint)
 		{
-			result->ndcg = t->validation = ndcg;
-			result->epoch = epoch;
-			memcpy(t->best, t->judged, t->n * sizeof(real));
+			rlrec_trainer_keep(t, past);
+			kept = t->seconds;
 		}
-		else if (epoch - result->epoch >= config->patience)
-			break;
-		trained = seconds_since(started);
-		if (config->seconds > 0 && trained >= config->seconds)
-			break;
-		if (config->seconds > 0)
-			last = (int) Min(config->epochs, 1 + floor(epoch * config->seconds / trained));
 	}
 }
 
@@ -375,9 +464,9 @@ train(RlrecTrainer *t, RlrecWindow *windows, RlrecNextItemResult *result)
  * is left to judge.
  */
 static void
-finish(RlrecTrainer *t, RlrecWindow *windows, const RlrecNextItemResult *result)
+finish(RlrecTrainer *t, RlrecWindow *windows)
 {
-	int			epochs = finishing_epochs(t->config, result->epoch);
+	int			epochs = finishing_epochs(t->config, t->best_epoch);
 
 	if (epochs == 0)
 		return;
@@ -390,7 +479,7 @@ finish(RlrecTrainer *t, RlrecWindow *windows, const RlrecNextItemResult *result)
 }
 
 RlrecNextItemResult
-rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data)
+rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data, const RlrecNextItemStart *start, RlrecPast *past)
 {
 	RlrecNextItemResult result;
 	RlrecTrainer    *t = palloc(sizeof(RlrecTrainer));
@@ -407,8 +496,14 @@ rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data)
 				 errhint("Set option \"threads\" to 1.")));
 	PG_TRY();
 	{
-		train(t, windows, &result);
-		finish(t, windows, &result);
+		begin(t, start, past);
+		if (choose_windows(t, windows) > 0)
+		{
+			train(t, windows, past);
+			finish(t, windows);
+		}
+		else if (start != NULL)
+			ereport(NOTICE, (errmsg("no event is newer than those that the version learned that serves")));
 		rlrec_trainer_compose(t, NULL, 0, 0, t->best);
 	}
 	PG_FINALLY();
@@ -419,5 +514,7 @@ rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data)
 	result.e = data->n_features > 0 ? t->e : t->best;
 	result.projection = t->best + t->n_table;
 	result.parameters = t->best + t->n_embedding;
+	result.epoch = t->best_epoch;
+	result.ndcg = t->validation;
 	return result;
 }

@@ -6,8 +6,18 @@
 #define RLREC_NEXT_ITEM_H
 
 #include "encoder/history.h"
+#include "learner/learner.h"
 #include "nn/adam.h"
 #include "nn/embedding.h"
+
+/* The names of parameters' rows, by which they are carried from one training to another */
+typedef struct RlrecNextItemNames
+{
+	RlrecDictionary items;
+	RlrecDictionary types;
+	int32		n_features;
+	const int32 *bucket;		/* [n_features] ascending */
+} RlrecNextItemNames;
 
 /* What is learned from: user u has the events start[u] .. start[u + 1] - 1, oldest first. */
 typedef struct RlrecSequences
@@ -16,9 +26,25 @@ typedef struct RlrecSequences
 	int32		n_items;
 	int32		n_features;		/* 0 when items have none */
 	const int64 *start;			/* [n_users + 1] */
+	const int64 *fresh;			/* [n_users] the first event that the training started from has not seen; NULL when none has been seen */
 	RlrecHistoryEvents events;
 	RlrecItemFeatures features;
+	RlrecNextItemNames names;
 } RlrecSequences;
+
+/* What an earlier training came to */
+typedef struct RlrecNextItemStart
+{
+	RlrecHistoryShape shape;
+	RlrecNextItemNames names;
+	const float *e;				/* (items,d) with features in them */
+	const float *projection;	/* (n_features,d) */
+	const float *network;		/* rlrec_history_parameters() of them */
+	int64		until;			/* time of the last event that it learned */
+} RlrecNextItemStart;
+
+/* Whether a network of one shape can start from one of the other. */
+extern bool rlrec_next_item_can_start(const RlrecHistoryShape *a, const RlrecHistoryShape *b);
 
 typedef struct RlrecNextItem
 {
@@ -33,6 +59,8 @@ typedef struct RlrecNextItem
 	real		finish;			/* epochs over all events after the best one, as a share of the epochs up to it */
 	real		average;		/* decay of the moving average of the weights */
 	double		seconds;		/* after which to stop; 0 for never */
+	bool		new_only;		/* only fresh events are learned */
+	double		checkpoint;		/* seconds between checkpoints; 0 for none */
 	uint64		seed;
 } RlrecNextItem;
 
@@ -42,14 +70,18 @@ typedef struct RlrecNextItemResult
 	real	   *e;
 	const real *projection;		/* (n_features,d) */
 	real	   *parameters;		/* rlrec_history_parameters() of them */
-	int			epoch;			/* that was best, from 1 */
+	int			epoch;			/* that was best, from 1; 0 when none was better than the start */
 	double		ndcg;			/* at 10, on each user's last item, of that epoch */
 } RlrecNextItemResult;
 
 /* Bytes that training will need. */
 extern Size rlrec_next_item_memory(const RlrecNextItem *config, const RlrecSequences *data);
 
-/* Trains, in CurrentMemoryContext. An error when the loss is not finite. */
-extern RlrecNextItemResult rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data);
+/*
+ * Trains, in CurrentMemoryContext, from where an interrupted training was that left a checkpoint in the past, else from `start`, else from
+ * random weights; start and past may be NULL. An error when the loss is not finite.
+ */
+extern RlrecNextItemResult rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data, const RlrecNextItemStart *start,
+												 RlrecPast *past);
 
 #endif							/* RLREC_NEXT_ITEM_H */

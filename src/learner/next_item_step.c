@@ -171,6 +171,7 @@ pack(const RlrecTrainer *t, RlrecTrainerShard *shard, int *next)
 	int			sequences = 0;
 	int			n = 0;
 
+	shard->n_targets = 0;
 	for (; *next < shard->n_windows; (*next)++)
 	{
 		const RlrecWindow *window = &shard->window[*next];
@@ -182,7 +183,11 @@ pack(const RlrecTrainer *t, RlrecTrainerShard *shard, int *next)
 		memcpy(shard->item + n, events.item, window->length * sizeof(int32));
 		memcpy(shard->gap + n, events.gap, window->length * sizeof(uint8));
 		memcpy(shard->type + n, events.type, window->length * sizeof(uint8));
-		memcpy(shard->target + n, events.item + 1, window->length * sizeof(int32));
+		for (int k = window->skip; k < window->length; k++)
+		{
+			shard->target[shard->n_targets] = events.item[k + 1];
+			shard->place[shard->n_targets++] = n + k;
+		}
 		shard->start[sequences++] = n;
 		n += window->length;
 	}
@@ -222,7 +227,7 @@ list_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
 
 		draw_negatives(t, shard, key);
 		touch(shard, n, shard->item);
-		touch(shard, n, shard->target);
+		touch(shard, shard->n_targets, shard->target);
 		touch(shard, t->config->negatives, shard->sample);
 	}
 	n_items = t->lazy && t->data->n_features > 0 ? shard->n_touched : 0;
@@ -258,6 +263,37 @@ clear_gradient(const RlrecTrainer *t, RlrecTrainerShard *shard)
 	memset(shard->gradient + t->n_embedding, 0, (t->n - t->n_embedding) * sizeof(real));
 }
 
+/* The states that count, one after another */
+static real *
+counted_states(const RlrecTrainer *t, RlrecTrainerShard *shard, int n, real *states)
+{
+	int			d = t->config->shape.dimension;
+
+	if (shard->n_targets == n)
+		return states;
+	for (int k = 0; k < shard->n_targets; k++)
+		memcpy(shard->counted + (size_t) k * d, states + (size_t) shard->place[k] * d, d * sizeof(real));
+	return shard->counted;
+}
+
+/* The gradient of those becomes that of all n states; a place is never before the row, so rows move from the last on. */
+static void
+spread_gradient(const RlrecTrainer *t, RlrecTrainerShard *shard, int n)
+{
+	int			d = t->config->shape.dimension;
+	int			end = n;
+
+	for (int k = shard->n_targets - 1; k >= 0 && shard->n_targets < n; k--)
+	{
+		int			place = shard->place[k];
+
+		memmove(shard->dstates + (size_t) place * d, shard->dstates + (size_t) k * d, d * sizeof(real));
+		memset(shard->dstates + (size_t) (place + 1) * d, 0, (size_t) (end - place - 1) * d * sizeof(real));
+		end = place;
+	}
+	memset(shard->dstates, 0, shard->n_targets < n ? (size_t) end * d * sizeof(real) : 0);
+}
+
 static void
 gradient_task(RlrecPool *pool, int s, void *argument)
 {
@@ -277,12 +313,14 @@ gradient_task(RlrecPool *pool, int s, void *argument)
 		int			n = shard->start[sequences];
 		real	   *states = rlrec_history_forward(&t->config->shape, &t->weights, t->e, &batch, key, shard->workspace);
 
+		states = counted_states(t, shard, n, states);
 		if (t->config->negatives > 0)
-			shard->loss += sampled_loss(t, shard, pool, n, key, states);
+			shard->loss += sampled_loss(t, shard, pool, shard->n_targets, key, states);
 		else
-			shard->loss += full_loss(t, shard, pool, n, states);
+			shard->loss += full_loss(t, shard, pool, shard->n_targets, states);
 		if (rlrec_pool_stopping(pool))
 			return;
+		spread_gradient(t, shard, n);
 		rlrec_history_backward(&t->config->shape, &t->weights, &batch, key, shard->workspace, shard->dstates, &gradient,
 							   shard->gradient);
 	}
@@ -405,7 +443,7 @@ deal(RlrecTrainer *t, int n, const RlrecWindow *windows)
 
 		t->shard[s].window[t->shard[s].n_windows++] = windows[k];
 		cost[s] += length * (1 + length / 500);
-		positions += windows[k].length;
+		positions += windows[k].length - windows[k].skip;
 	}
 	t->weight = 1.0 / Max(positions, 1);
 }

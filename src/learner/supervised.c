@@ -14,6 +14,7 @@
 #include "encoder/features.h"
 #include "learner/learner.h"
 #include "learner/next_item.h"
+#include "learner/parts.h"
 #include "learner/supervised_model.h"
 
 static const RlrecOption options[] = {
@@ -28,6 +29,8 @@ static const RlrecOption options[] = {
 	{"modality_dropout", RLREC_OPTION_REAL, 0.2, 0, 0.95, "share of the items of a step that are known by their features alone"},
 	{"epochs", RLREC_OPTION_INT, 40, 1, 100000, "most passes over the events"},
 	{"patience", RLREC_OPTION_INT, 10, 1, 100000, "epochs without a better validation, after which to stop"},
+	{"warm_start", RLREC_OPTION_CHOICE, 0, 0, 0, "none, all, new"},
+	{"checkpoint", RLREC_OPTION_REAL, 60, 0, 1e6, "seconds of training after which it is kept how far it came; 0 for never"},
 	{"finish", RLREC_OPTION_REAL, 0.25, 0, 1, "epochs with the users' last events, after the best epoch, as a share of those up to it"},
 	{"minutes", RLREC_OPTION_REAL, 0, 0, 1e6, "after which to stop; 0 for never"},
 	{"batch", RLREC_OPTION_INT, 32, 1, 100000, "histories a step"},
@@ -76,6 +79,7 @@ read_options(const RlrecFit *fit)
 	config.average = rlrec_option_real(given, options, "average");
 	if (strcmp(rlrec_option_choice(given, options, "loss"), "sampled") == 0)
 		config.negatives = rlrec_option_int(given, options, "negatives");
+	config.checkpoint = rlrec_option_real(given, options, "checkpoint");
 	config.threads = rlrec_option_int(given, options, "threads");
 	if (config.threads == 0)
 		config.threads = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
@@ -107,13 +111,14 @@ gaps_to_request(const Jsonb *given)
 	return strcmp(rlrec_option_choice(given, options, "gaps"), "request") == 0;
 }
 
-/* The positive events of all users. */
+/* The positive events of all users, of which those after `since` are fresh; *until becomes the time of the last one. */
 static RlrecSequences
-read_sequences(const RlrecFit *fit)
+read_sequences(const RlrecFit *fit, int64 since, int64 *until)
 {
 	const RlrecEvents *events = fit->events;
 	int32		n_users = events->users.n;
 	int64	   *start = palloc_extended(((Size) n_users + 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	int64	   *fresh = palloc_extended(((Size) n_users + 1) * sizeof(int64), MCXT_ALLOC_HUGE);
 	bool		to_request = gaps_to_request(fit->options);
 	int64	   *time;
 	int32	   *item;
@@ -129,15 +134,19 @@ read_sequences(const RlrecFit *fit)
 	gap = MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1));
 	type = MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1));
 	n = 0;
+	*until = since;
 	for (int32 u = 0; u < n_users; u++)
 	{
-		start[u] = n;
+		start[u] = fresh[u] = n;
 		for (int64 e = events->start[u]; e < events->end[u]; e++)
 			if (events->reward[e] > 0)
 			{
 				item[n] = events->item[e];
 				time[n] = events->time[e];
 				type[n++] = events->type[e];
+				*until = Max(*until, events->time[e]);
+				if (events->time[e] <= since)
+					fresh[u] = n;
 			}
 		rlrec_history_gaps(n - start[u], time + start[u], to_request, 0, gap + start[u]);
 		CHECK_FOR_INTERRUPTS();
@@ -147,7 +156,10 @@ read_sequences(const RlrecFit *fit)
 	data.n_users = n_users;
 	data.n_items = events->items.n;
 	data.start = start;
+	data.fresh = fresh;
 	data.events = (RlrecHistoryEvents) {item, gap, type};
+	data.names.items = events->items;
+	data.names.types = events->types;
 	return data;
 }
 
@@ -168,23 +180,61 @@ check_memory(const RlrecFit *fit, const RlrecNextItem *config, const RlrecSequen
 			(errmsg_internal("training needs %zu MB, with %d features of items", needed / (1024 * 1024) + 1, data->n_features)));
 }
 
+/*
+ * The weights of the version that serves, as option "warm_start" wants them; false when there are none to start from. `since` becomes the
+ * time of the last event that it learned.
+ */
+static bool
+find_start(const RlrecFit *fit, RlrecNextItem *config, RlrecNextItemStart *start, int64 *since)
+{
+	char	   *warm_start = rlrec_option_choice(fit->options, options, "warm_start");
+	const RlrecModel *deployed;
+
+	if (fit->past == NULL || strcmp(warm_start, "none") == 0)
+		return false;
+	deployed = fit->past->deployed(fit->past);
+	if (deployed != NULL)
+		deployed = rlrec_parts_find(deployed, &rlrec_supervised);
+	if (deployed == NULL)
+		return false;
+	*start = rlrec_supervised_start(deployed);
+	if (!rlrec_next_item_can_start(&start->shape, &config->shape))
+	{
+		ereport(NOTICE,
+				(errmsg("training starts from random weights"),
+				 errdetail("The options now give the network another shape than that of the version that serves.")));
+		return false;
+	}
+	*since = start->until;
+	config->new_only = strcmp(warm_start, "new") == 0;
+	return true;
+}
+
 static void
 fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 {
 	RlrecNextItem config = read_options(fit);
-	RlrecSequences data = read_sequences(fit);
+	RlrecSequences data;
 	RlrecHashedFeatures features = {0};
+	RlrecNextItemStart start;
 	RlrecNextItemResult result;
 	RlrecSupervisedModel model = {0};
+	int64		since = PG_INT64_MIN;
+	bool		warm = find_start(fit, &config, &start, &since);
 
 	if (fit->events->types.n > 1)
 		config.shape.types = fit->events->types.n + 1;
+	data = read_sequences(fit, since, &model.until);
+	if (!warm)
+		data.fresh = NULL;
 	if (fit->features != NULL)
 		features = rlrec_features_hash(fit->features, fit->budget);
-	data.n_features = features.n_rows;
+	data.n_features = data.names.n_features = features.n_rows;
+	data.names.bucket = features.bucket;
 	data.features = features.items;
 	check_memory(fit, &config, &data, &features);
-	result = rlrec_next_item_train(&config, &data);
+	result = rlrec_next_item_train(&config, &data, warm ? &start : NULL, fit->past);
+	ereport(DEBUG1, (errmsg_internal("best after epoch %d: validation NDCG@10 %.4f", result.epoch, result.ndcg)));
 
 	model.shape = config.shape;
 	model.to_request = gaps_to_request(fit->options);

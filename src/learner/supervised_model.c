@@ -4,6 +4,7 @@
  *
  * The tensors are `shape`, those of encoder/history.c by their names there, and the items' embeddings: `item_embedding` (items,d), or in
  * 8 bits `item_code` (items,d) and `item_scale` [items], of which tensor/quantize.h tells. A state is the encoder's after the last events;
+ * `until` is the time of the last event that was learned;
  * an item's score is the product of the state and the item's embedding. The encoder reads the same embeddings as the score. Where items
  * have features, `feature_bucket` [features], ascending, and `feature_projection` (features,d) are what the embeddings have of them.
  */
@@ -86,6 +87,7 @@ rlrec_supervised_write(const RlrecSupervisedModel *model, bool quantized, const 
 	numbers[SHAPE_GAPS] = shape->gaps;
 	numbers[SHAPE_TYPES] = shape->types;
 	numbers[SHAPE_TO_REQUEST] = model->to_request;
+	*(double *) rlrec_tensors_add(tensors, psprintf("%suntil", prefix), RLREC_F64, 1, 1, 0) = (double) model->until;
 	write_items(model->n_items, shape->dimension, model->e, quantized, prefix, tensors);
 	write_features(model, prefix, tensors);
 	for (int t = 0; t < rlrec_history_tensors(shape); t++)
@@ -174,6 +176,49 @@ read_item(const Network *network, int32 item, float *row)
 	else
 		for (int j = 0; j < d; j++)
 			row[j] = network->scale[item] * network->code[start + j];
+}
+
+RlrecNextItemStart
+rlrec_supervised_start(const RlrecModel *model)
+{
+	const RlrecTensor *bucket = rlrec_tensors_find(model->tensors, psprintf("%sfeature_bucket", model->prefix));
+	RlrecNextItemStart start;
+	Network		network;
+	float	   *parameters;
+	float	   *e;
+
+	memset(&start, 0, sizeof(start));
+	open_encoder(model, &network);
+	start.shape = network.shape;
+	start.names.items = model->items;
+	start.names.types = model->types;
+	start.until = (int64) *(const double *) rlrec_model_data(model, "until", RLREC_F64, 1);
+	if (bucket != NULL)
+	{
+		start.names.n_features = (int32) rlrec_tensor_elements(bucket);
+		start.names.bucket = bucket->data;
+		start.projection = rlrec_model_data(model, "feature_projection", RLREC_F32,
+											(int64) start.names.n_features * network.shape.dimension);
+	}
+	e = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(network.n_items, network.shape.dimension * sizeof(float)));
+	for (int32 i = 0; i < network.n_items; i++)
+		read_item(&network, i, e + (size_t) i * network.shape.dimension);
+	start.e = e;
+
+	parameters = palloc_extended(rlrec_history_parameters(&network.shape) * sizeof(float), MCXT_ALLOC_HUGE);
+	start.network = parameters;
+	for (int t = 0; t < rlrec_history_tensors(&network.shape); t++)
+	{
+		char		name[64];
+		int			rows;
+		int			columns;
+
+		rlrec_history_describe(&network.shape, t, name, &rows, &columns);
+		if (rows > 0)
+			memcpy(parameters, network.weights.tensor[t], (Size) rows * columns * sizeof(float));
+		parameters += (Size) rows * columns;
+	}
+	return start;
 }
 
 int
@@ -317,9 +362,13 @@ int
 rlrec_supervised_check(const RlrecModel *model)
 {
 	RlrecHistoryShape shape;
-	int			n = 2;			/* the shape and the items */
+	double		until;
+	int			n = 3;			/* the shape, the time and the items */
 
 	check_shape(model);
+	until = *(const double *) rlrec_check_vector(model, "until", RLREC_F64, 1);
+	if (!(until >= (double) PG_INT64_MIN && until < -(double) PG_INT64_MIN))
+		rlrec_check_failed(model->learner, "Tensor \"until\" is no time.");
 	shape = read_shape(model);
 	if (is_quantized(model))
 	{

@@ -6,7 +6,7 @@
 #define RLREC_SUPERVISED_MODEL_H
 
 #include "encoder/history.h"
-#include "learner/learner.h"
+#include "learner/next_item.h"
 
 /* What a training comes to */
 typedef struct RlrecSupervisedModel
@@ -19,10 +19,14 @@ typedef struct RlrecSupervisedModel
 	int32		n_features;		/* 0 when items have none */
 	const int32 *bucket;		/* [n_features], as in encoder/features.h */
 	const float *projection;	/* (n_features,d), which e contains already */
+	int64		until;			/* time of the last event */
 } RlrecSupervisedModel;
 
 /* Adds it to the tensors, e in 8 bits where quantized. */
 extern void rlrec_supervised_write(const RlrecSupervisedModel *model, bool quantized, const char *prefix, RlrecTensors *tensors);
+
+/* What another training starts from; palloc'd, or in the model. */
+extern RlrecNextItemStart rlrec_supervised_start(const RlrecModel *model);
 
 /* As in learner.h */
 extern bool rlrec_supervised_score(const RlrecModel *model, const RlrecHistory *history, float *scores);

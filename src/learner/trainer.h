@@ -19,7 +19,8 @@ enum
 	RLREC_STREAM_ORDER,
 	RLREC_STREAM_WINDOW,
 	RLREC_STREAM_STEP,
-	RLREC_STREAM_VALIDATION
+	RLREC_STREAM_VALIDATION,
+	RLREC_STREAM_KEEPERS
 };
 
 /* A part of a user's history that is trained on */
@@ -28,6 +29,7 @@ typedef struct RlrecWindow
 	int32		user;
 	int64		first;			/* place in data->events of the first input */
 	int32		length;			/* inputs; the targets are one further on */
+	int32		skip;			/* targets at the beginning that do not count */
 } RlrecWindow;
 
 /* What a shard's task has for itself */
@@ -49,7 +51,10 @@ typedef struct RlrecTrainerShard
 	int32	   *item;			/* [positions] inputs, and what else is known of them */
 	uint8	   *gap;
 	uint8	   *type;
-	int32	   *target;			/* [positions] */
+	int32	   *target;			/* [n_targets <= positions] those that count */
+	int32	   *place;			/* [n_targets] their positions, ascending */
+	int			n_targets;
+	real	   *counted;		/* (n_targets,d) their states; only where some do not count */
 	int		   *start;			/* [positions + 1] */
 	int32	   *mark;			/* [items] by validation */
 	int32	   *touched;		/* [n_touched] rows that have a gradient, when listed */
@@ -84,6 +89,9 @@ typedef struct RlrecTrainer
 	const real *source;			/* parameters of which it makes them */
 	RlrecHistoryWeights weights;
 	int64		step;			/* how many have been taken */
+	int			epoch;			/* the same */
+	int			best_epoch;
+	double		seconds;		/* spent so far */
 	RlrecAdamStep adam;
 	uint64		step_key;
 	real		keep;			/* of the average, in this step */
@@ -103,6 +111,16 @@ extern void rlrec_trainer_run(RlrecTrainer *trainer, RlrecTask task);
 
 /* Makes t->e of the source's parameters: of the items among rows[n], of all items where rows is NULL. */
 extern void rlrec_trainer_compose(RlrecTrainer *t, const int32 *rows, int32 n, real dropout, const real *source);
+
+/* Starts from other weights. */
+extern void rlrec_trainer_warm(RlrecTrainer *t, const RlrecNextItemStart *start);
+
+/*
+ * A checkpoint, kept and found again: false when there is none of this shape and these options. Where the events are others, the validation
+ * that it had is not theirs.
+ */
+extern void rlrec_trainer_keep(const RlrecTrainer *t, RlrecPast *past);
+extern bool rlrec_trainer_resume(RlrecTrainer *t, RlrecPast *past, bool *same_events);
 
 /* One step over a batch of n windows; returns the mean loss of what it counts. An error when that is not finite. */
 extern double rlrec_trainer_step(RlrecTrainer *t, int n, const RlrecWindow *windows);

@@ -27,6 +27,7 @@
 #include "learner/learner.h"
 #include "store/agent.h"
 #include "store/catalog.h"
+#include "store/past.h"
 
 #define ANCHOR_PREFIX "agent_"
 
@@ -388,6 +389,7 @@ rlrec_drop_agent(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	delete_agent_rows(agent->id);
+	rlrec_past_forget(agent);
 	rlrec_catalog_execute(psprintf("DROP SEQUENCE %s", rlrec_qualified_name(agent->anchor)), 0, NULL, NULL, NULL);
 	SPI_finish();
 	PopActiveSnapshot();

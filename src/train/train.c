@@ -28,8 +28,8 @@
 #include "store/catalog.h"
 #include "store/events.h"
 #include "store/model.h"
+#include "store/past.h"
 #include "store/progress.h"
-#include "train/past.h"
 #include "train/train.h"
 
 void

@@ -1,6 +1,6 @@
 -- States of the learner supervised: encoded, decoded, in 8 bits, exported and imported.
 SET client_min_messages = warning;
-SELECT plan(129);
+SELECT plan(131);
 
 CREATE TABLE events (id serial PRIMARY KEY, user_id int, item_id int, at int);
 INSERT INTO events (user_id, item_id, at)
@@ -154,12 +154,13 @@ SELECT is(says('{}'), NULL, 'the order of the tensors is free');
 SELECT is(says(jsonb_build_object(key, NULL)), CASE WHEN key LIKE 'item\_%' THEN 'There is no tensor "item_embedding".' ELSE format('There is no tensor "%s".', key) END,
 	'without ' || key) FROM good, jsonb_object_keys(weights) key WHERE agent = 'shop';
 SELECT is(says('{"item_scale": null}', 'small'), 'There is no tensor "item_scale".', 'without scales');
-SELECT is(says(tensor('more', 'f32', '[1]', '[1]')), 'There are 27 tensors instead of 26.', 'one too many');
+SELECT is(says(tensor('more', 'f32', '[1]', '[1]')), 'There are 28 tensors instead of 27.', 'one too many');
 SELECT is(says(tensor(v.key, v.dtype, v.shape, v.data)), v.detail, v.detail) FROM (VALUES
 	('items/count', 'f64', '[1]', '[1]', 'Tensor "items/count" is of type f64 instead of f32.'),
 	('items/count', 'f32', '[1]', '[1]', 'Tensor "items/count" has 1 rows instead of 40.'),
 	('items/count', 'f32', '[0]', '[]', 'Tensor "items/count" has 0 rows instead of 40.'),
 	('items/users', 'i32', '[1,1]', '[1]', 'Tensor "items/users" has 2 dimensions instead of 1.'),
+	('until', 'f64', '[1]', '["NaN"]', 'Tensor "until" is no time.'),
 	('items/users', 'i32', '[1]', '[-1]', 'Tensor "items/users" is negative.'),
 	('items/offset', 'i32', '[0]', '[]', 'Tensor "items/offset" has 0 elements; there must be one more than ids, and an id.'),
 	('items/offset', 'i32', '[1]', '[0]', 'Tensor "items/offset" has 1 elements; there must be one more than ids, and an id.'),
@@ -190,18 +191,18 @@ SELECT is(says(number(v.key, v.place, v.value)), v.detail, v.detail) FROM (VALUE
 	('shape', 1, '1024', 'Tensor "item_embedding" has 16 columns instead of 1024.'),
 	('shape', 2, '0', 'Its number "blocks" is 0, which is not in 1 .. 16.'),
 	('shape', 2, '3', 'There is no tensor "block2/attention_norm".'),
-	('shape', 2, '1', 'There are 26 tensors instead of 17.'),
+	('shape', 2, '1', 'There are 27 tensors instead of 18.'),
 	('shape', 3, '0', 'Its number "heads" is 0, which is not in 1 .. 64.'),
 	('shape', 3, '3', 'It has 3 heads, which do not divide its dimension, 16.'),
 	('shape', 4, '-1', 'Its number "hidden" is -1, which is not in 1 .. 8192.'),
 	('shape', 6, '35', 'It has 35 gaps of time instead of 0 or 36.'),
-	('shape', 6, '0', 'There are 26 tensors instead of 25.'),
+	('shape', 6, '0', 'There are 27 tensors instead of 26.'),
 	('shape', 7, '1', 'There is no tensor "type".'),
 	('shape', 7, '-1', 'It has -1 types of events instead of 0 or 1.'),
 	('shape', 5, '2', 'Its number "gates" is 2, which is not in 0 .. 1.'),
-	('shape', 5, '0', 'There are 26 tensors instead of 22.')) v(key, place, value, detail);
+	('shape', 5, '0', 'There are 27 tensors instead of 23.')) v(key, place, value, detail);
 SELECT is(says(number('item_scale', 39, '"Infinity"', 'small'), 'small'), 'Element 39 of tensor "item_scale" is not a finite number.', 'a scale that is infinite');
-SELECT is(says((SELECT jsonb_build_object('item_embedding', weights->'item_embedding') FROM good WHERE agent = 'shop'), 'small'), 'There are 28 tensors instead of 27.', 'items twice');
+SELECT is(says((SELECT jsonb_build_object('item_embedding', weights->'item_embedding') FROM good WHERE agent = 'shop'), 'small'), 'There are 29 tensors instead of 28.', 'items twice');
 SELECT is((SELECT max(version) FROM rlrec.models WHERE agent = 'copy'), 3, 'nothing of all that was stored');
 
 -- Numbers of the integer tensors replaced at random: refused, or a model that serves.

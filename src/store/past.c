@@ -18,7 +18,7 @@
 #include "utils/memutils.h"
 
 #include "store/cache.h"
-#include "train/past.h"
+#include "store/past.h"
 
 typedef struct Past
 {
