@@ -151,16 +151,21 @@ rlrec_auto_chosen(const RlrecModel *model)
 	return model->learner == &rlrec_auto ? chosen_model(model).learner->name : NULL;
 }
 
-List *
-rlrec_auto_candidates(const RlrecModel *model, const float **ndcg)
+/* What was chosen, what that came to, and how the learners compared, unless the data were too few for that */
+static void
+auto_describe(const RlrecModel *model, StringInfo json)
 {
-	List	   *candidates;
+	RlrecModel	chosen = chosen_model(model);
 
-	if (rlrec_tensors_find(model->tensors, psprintf("%scandidates", model->prefix)) == NULL)
-		return NIL;
-	candidates = rlrec_parts_read(model, "candidates");
-	*ndcg = rlrec_model_data(model, "ndcg", RLREC_F32, list_length(candidates));
-	return candidates;
+	appendStringInfo(json, ", \"chosen\": \"%s\"", chosen.learner->name);
+	if (chosen.learner->describe != NULL)
+		chosen.learner->describe(&chosen, json);
+	if (rlrec_tensors_find(model->tensors, psprintf("%scandidates", model->prefix)) != NULL)
+	{
+		List	   *candidates = rlrec_parts_read(model, "candidates");
+
+		rlrec_parts_describe(candidates, "validation_ndcg", rlrec_model_data(model, "ndcg", RLREC_F32, list_length(candidates)), json);
+	}
 }
 
 const RlrecLearner rlrec_auto = {
@@ -170,6 +175,7 @@ const RlrecLearner rlrec_auto = {
 	.obstacle = auto_obstacle,
 	.fit = auto_fit,
 	.score = auto_score,
+	.describe = auto_describe,
 	.similar = rlrec_parts_similar,
 	.dimension = auto_dimension,
 	.encode = auto_encode,

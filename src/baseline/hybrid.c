@@ -26,8 +26,8 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "baseline/hybrid.h"
 #include "data/split.h"
+#include "learner/parts.h"
 #include "learner/validate.h"
 #include "tensor/topk.h"
 
@@ -401,8 +401,8 @@ hybrid_fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 	}
 }
 
-List *
-rlrec_hybrid_parts(const RlrecModel *model, const float **weights)
+static List *
+read_parts(const RlrecModel *model, const float **weights)
 {
 	List	   *parts = rlrec_parts_read(model, "parts");
 
@@ -410,12 +410,21 @@ rlrec_hybrid_parts(const RlrecModel *model, const float **weights)
 	return parts;
 }
 
+static void
+hybrid_describe(const RlrecModel *model, StringInfo json)
+{
+	const float *weights;
+	List	   *parts = read_parts(model, &weights);
+
+	rlrec_parts_describe(parts, "weights", weights, json);
+}
+
 /* Parts that the history tells nothing take no part; where popularity alone would speak, the caller recommends what is popular. */
 static bool
 hybrid_score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 {
 	const float *weights;
-	List	   *parts = rlrec_hybrid_parts(model, &weights);
+	List	   *parts = read_parts(model, &weights);
 	int32		n_items = model->items.n;
 	bool	   *seen = items_of(model, history);
 	float	   *own = palloc(Max(n_items, 1) * sizeof(float));
@@ -445,5 +454,6 @@ const RlrecLearner rlrec_hybrid = {
 	.obstacle = hybrid_obstacle,
 	.fit = hybrid_fit,
 	.score = hybrid_score,
+	.describe = hybrid_describe,
 	.similar = rlrec_parts_similar
 };

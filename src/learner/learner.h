@@ -7,6 +7,8 @@
 #ifndef RLREC_LEARNER_H
 #define RLREC_LEARNER_H
 
+#include "lib/stringinfo.h"
+
 #include "data/events.h"
 #include "data/features.h"
 #include "learner/options.h"
@@ -83,6 +85,9 @@ typedef struct RlrecLearner
 	 * it nothing (then the caller recommends what is popular). No I/O, no SQL; scratch is palloc'd in CurrentMemoryContext.
 	 */
 	bool		(*score) (const RlrecModel *model, const RlrecHistory *history, float *scores);
+
+	/* Appends what fitting came to, for people: members of a JSON object, each with a comma before it. May be NULL. */
+	void		(*describe) (const RlrecModel *model, StringInfo json);
 
 	/* Similarity of each item to one; NULL when the learner has none (then cosine over the items' users stands in). */
 	void		(*similar) (const RlrecModel *model, int32 item, float *scores);

@@ -71,7 +71,7 @@ typedef struct RlrecNextItemResult
 	const real *projection;		/* (n_features,d) */
 	real	   *parameters;		/* rlrec_history_parameters() of them */
 	int			epoch;			/* that was best, from 1; 0 when none was better than the start */
-	double		ndcg;			/* at 10, on each user's last item, of that epoch */
+	double		ndcg;			/* at 10, on users' last items, of that epoch; NaN without validation */
 } RlrecNextItemResult;
 
 /* Bytes that training will need. */

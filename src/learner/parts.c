@@ -195,6 +195,15 @@ rlrec_parts_similar(const RlrecModel *model, int32 item, float *scores)
 	answering.learner->similar(&answering, item, scores);
 }
 
+void
+rlrec_parts_describe(const List *learners, const char *key, const float *values, StringInfo json)
+{
+	appendStringInfo(json, ", \"%s\": {", key);
+	for (int i = 0; i < list_length(learners); i++)
+		appendStringInfo(json, "%s\"%s\": %.4f", i ? ", " : "", ((const RlrecLearner *) list_nth(learners, i))->name, values[i]);
+	appendStringInfoChar(json, '}');
+}
+
 const RlrecModel *
 rlrec_parts_find(const RlrecModel *model, const RlrecLearner *learner)
 {

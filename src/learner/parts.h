@@ -26,6 +26,9 @@ extern List *rlrec_parts_read(const RlrecModel *model, const char *name);
 /* The model of a part; it borrows from the whole. */
 extern RlrecModel rlrec_parts_open(const RlrecModel *model, const RlrecLearner *part);
 
+/* Appends `, "key": {"learner": value, ...}` for describe(). */
+extern void rlrec_parts_describe(const List *learners, const char *key, const float *values, StringInfo json);
+
 /* The model of that learner in a model, itself or a part; NULL when there is none. Borrows from the whole. */
 extern const RlrecModel *rlrec_parts_find(const RlrecModel *model, const RlrecLearner *learner);
 

@@ -234,7 +234,6 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 	data.features = features.items;
 	check_memory(fit, &config, &data, &features);
 	result = rlrec_next_item_train(&config, &data, warm ? &start : NULL, fit->past);
-	ereport(DEBUG1, (errmsg_internal("best after epoch %d: validation NDCG@10 %.4f", result.epoch, result.ndcg)));
 
 	model.shape = config.shape;
 	model.to_request = gaps_to_request(fit->options);
@@ -244,6 +243,8 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 	model.n_features = features.n_rows;
 	model.bucket = features.bucket;
 	model.projection = result.projection;
+	model.epoch = result.epoch;
+	model.ndcg = result.ndcg;
 	rlrec_supervised_write(&model, strcmp(rlrec_option_choice(fit->options, options, "quantize"), "int8") == 0, prefix, tensors);
 }
 
@@ -254,6 +255,7 @@ const RlrecLearner rlrec_supervised = {
 	.obstacle = obstacle,
 	.fit = fit,
 	.score = rlrec_supervised_score,
+	.describe = rlrec_supervised_describe,
 	.similar = rlrec_supervised_similar,
 	.encoder = "transformer",
 	.dimension = rlrec_supervised_dimension,

@@ -4,8 +4,7 @@
  *
  * The tensors are `shape`, those of encoder/history.c by their names there, and the items' embeddings: `item_embedding` (items,d), or in
  * 8 bits `item_code` (items,d) and `item_scale` [items], of which tensor/quantize.h tells. A state is the encoder's after the last events;
- * `until` is the time of the last event that was learned;
- * an item's score is the product of the state and the item's embedding. The encoder reads the same embeddings as the score. Where items
+ * `training` is until when events were learned and what that came to. An item's score is the product of the state and the item's embedding. The encoder reads the same embeddings as the score. Where items
  * have features, `feature_bucket` [features], ascending, and `feature_projection` (features,d) are what the embeddings have of them.
  */
 #include "postgres.h"
@@ -31,6 +30,15 @@ enum
 	SHAPE_TYPES,
 	SHAPE_TO_REQUEST,
 	SHAPE_NUMBERS
+};
+
+/* The numbers in `training` */
+enum
+{
+	TRAINING_UNTIL,				/* the time of the last event that was learned */
+	TRAINING_EPOCH,				/* the best one */
+	TRAINING_NDCG,				/* of its validation; -1 where there was none */
+	TRAINING_NUMBERS
 };
 
 /* What serving reads; the weights are not written to. */
@@ -77,6 +85,7 @@ rlrec_supervised_write(const RlrecSupervisedModel *model, bool quantized, const 
 	const RlrecHistoryShape *shape = &model->shape;
 	RlrecHistoryWeights weights = rlrec_history_place(shape, model->network);
 	int32	   *numbers = rlrec_tensors_add(tensors, psprintf("%sshape", prefix), RLREC_I32, 1, SHAPE_NUMBERS, 0);
+	double	   *training;
 
 	numbers[SHAPE_LENGTH] = shape->length;
 	numbers[SHAPE_DIMENSION] = shape->dimension;
@@ -87,7 +96,10 @@ rlrec_supervised_write(const RlrecSupervisedModel *model, bool quantized, const 
 	numbers[SHAPE_GAPS] = shape->gaps;
 	numbers[SHAPE_TYPES] = shape->types;
 	numbers[SHAPE_TO_REQUEST] = model->to_request;
-	*(double *) rlrec_tensors_add(tensors, psprintf("%suntil", prefix), RLREC_F64, 1, 1, 0) = (double) model->until;
+	training = rlrec_tensors_add(tensors, psprintf("%straining", prefix), RLREC_F64, 1, TRAINING_NUMBERS, 0);
+	training[TRAINING_UNTIL] = (double) model->until;
+	training[TRAINING_EPOCH] = model->epoch;
+	training[TRAINING_NDCG] = isnan(model->ndcg) ? -1 : model->ndcg;
 	write_items(model->n_items, shape->dimension, model->e, quantized, prefix, tensors);
 	write_features(model, prefix, tensors);
 	for (int t = 0; t < rlrec_history_tensors(shape); t++)
@@ -178,6 +190,16 @@ read_item(const Network *network, int32 item, float *row)
 			row[j] = network->scale[item] * network->code[start + j];
 }
 
+void
+rlrec_supervised_describe(const RlrecModel *model, StringInfo json)
+{
+	const double *training = rlrec_model_data(model, "training", RLREC_F64, TRAINING_NUMBERS);
+
+	appendStringInfo(json, ", \"best_epoch\": %.0f", training[TRAINING_EPOCH]);
+	if (training[TRAINING_NDCG] >= 0)
+		appendStringInfo(json, ", \"best_ndcg\": %.4f", training[TRAINING_NDCG]);
+}
+
 RlrecNextItemStart
 rlrec_supervised_start(const RlrecModel *model)
 {
@@ -192,7 +214,7 @@ rlrec_supervised_start(const RlrecModel *model)
 	start.shape = network.shape;
 	start.names.items = model->items;
 	start.names.types = model->types;
-	start.until = (int64) *(const double *) rlrec_model_data(model, "until", RLREC_F64, 1);
+	start.until = (int64) ((const double *) rlrec_model_data(model, "training", RLREC_F64, TRAINING_NUMBERS))[TRAINING_UNTIL];
 	if (bucket != NULL)
 	{
 		start.names.n_features = (int32) rlrec_tensor_elements(bucket);
@@ -362,13 +384,14 @@ int
 rlrec_supervised_check(const RlrecModel *model)
 {
 	RlrecHistoryShape shape;
-	double		until;
-	int			n = 3;			/* the shape, the time and the items */
+	const double *training;
+	int			n = 3;			/* the shape, the training and the items */
 
 	check_shape(model);
-	until = *(const double *) rlrec_check_vector(model, "until", RLREC_F64, 1);
-	if (!(until >= (double) PG_INT64_MIN && until < -(double) PG_INT64_MIN))
-		rlrec_check_failed(model->learner, "Tensor \"until\" is no time.");
+	training = rlrec_check_vector(model, "training", RLREC_F64, TRAINING_NUMBERS);
+	if (!(training[TRAINING_UNTIL] >= (double) PG_INT64_MIN && training[TRAINING_UNTIL] < -(double) PG_INT64_MIN) ||
+		!(training[TRAINING_EPOCH] >= 0 && training[TRAINING_EPOCH] <= PG_INT32_MAX) || !(fabs(training[TRAINING_NDCG]) <= 1))
+		rlrec_check_failed(model->learner, "Tensor \"training\" is not a time, an epoch and an NDCG.");
 	shape = read_shape(model);
 	if (is_quantized(model))
 	{

@@ -20,6 +20,8 @@ typedef struct RlrecSupervisedModel
 	const int32 *bucket;		/* [n_features], as in encoder/features.h */
 	const float *projection;	/* (n_features,d), which e contains already */
 	int64		until;			/* time of the last event */
+	int			epoch;			/* that was best */
+	double		ndcg;			/* of its validation; NaN where there was none */
 } RlrecSupervisedModel;
 
 /* Adds it to the tensors, e in 8 bits where quantized. */
@@ -34,6 +36,7 @@ extern void rlrec_supervised_similar(const RlrecModel *model, int32 item, float 
 extern int	rlrec_supervised_dimension(const RlrecModel *model);
 extern bool rlrec_supervised_encode(const RlrecModel *model, const RlrecHistory *history, float *state);
 extern void rlrec_supervised_decode(const RlrecModel *model, const float *state, float *scores);
+extern void rlrec_supervised_describe(const RlrecModel *model, StringInfo json);
 extern int	rlrec_supervised_check(const RlrecModel *model);
 
 #endif							/* RLREC_SUPERVISED_MODEL_H */

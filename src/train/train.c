@@ -19,7 +19,6 @@
 #include "utils/timestamp.h"
 
 #include "baseline/auto.h"
-#include "baseline/hybrid.h"
 #include "compat.h"
 #include "data/features.h"
 #include "learner/learner.h"
@@ -56,23 +55,11 @@ rlrec_fit_begin(RlrecFit *fit, const RlrecAgent *agent)
 
 /* ---------------------------------------------------------------- metrics */
 
-static void
-append_learners(StringInfo json, const char *key, const List *learners, const float *values)
-{
-	appendStringInfo(json, ", \"%s\": {", key);
-	for (int i = 0; i < list_length(learners); i++)
-		appendStringInfo(json, "%s\"%s\": %.4f", i ? ", " : "", ((const RlrecLearner *) list_nth(learners, i))->name, values[i]);
-	appendStringInfoChar(json, '}');
-}
-
 /* What rlrec_train() says of a model. */
 static Jsonb *
 describe_model(const RlrecFit *fit, const RlrecModel *model)
 {
 	const RlrecEvents *events = fit->events;
-	const float *values;
-	const char *chosen = rlrec_auto_chosen(model);
-	List	   *learners;
 	StringInfoData json;
 	int64		n = 0;
 
@@ -81,15 +68,8 @@ describe_model(const RlrecFit *fit, const RlrecModel *model)
 	initStringInfo(&json);
 	appendStringInfo(&json, "{\"events\": %lld, \"users\": %d, \"items\": %d, \"bytes\": %llu", (long long) n, events->users.n,
 					 events->items.n, (unsigned long long) rlrec_image_size(model->tensors));
-	if (chosen)
-		appendStringInfo(&json, ", \"chosen\": \"%s\"", chosen);
-	if ((learners = rlrec_auto_candidates(model, &values)) != NIL)
-		append_learners(&json, "validation_ndcg", learners, values);
-	if (model->learner == &rlrec_hybrid)
-		{
-		learners = rlrec_hybrid_parts(model, &values);
-		append_learners(&json, "weights", learners, values);
-	}
+	if (model->learner->describe != NULL)
+		model->learner->describe(model, &json);
 	appendStringInfoChar(&json, '}');
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
 }

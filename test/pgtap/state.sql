@@ -160,7 +160,7 @@ SELECT is(says(tensor(v.key, v.dtype, v.shape, v.data)), v.detail, v.detail) FRO
 	('items/count', 'f32', '[1]', '[1]', 'Tensor "items/count" has 1 rows instead of 40.'),
 	('items/count', 'f32', '[0]', '[]', 'Tensor "items/count" has 0 rows instead of 40.'),
 	('items/users', 'i32', '[1,1]', '[1]', 'Tensor "items/users" has 2 dimensions instead of 1.'),
-	('until', 'f64', '[1]', '["NaN"]', 'Tensor "until" is no time.'),
+	('training', 'f64', '[3]', '["NaN",1,0.5]', 'Tensor "training" is not a time, an epoch and an NDCG.'),
 	('items/users', 'i32', '[1]', '[-1]', 'Tensor "items/users" is negative.'),
 	('items/offset', 'i32', '[0]', '[]', 'Tensor "items/offset" has 0 elements; there must be one more than ids, and an id.'),
 	('items/offset', 'i32', '[1]', '[0]', 'Tensor "items/offset" has 1 elements; there must be one more than ids, and an id.'),

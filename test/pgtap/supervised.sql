@@ -1,6 +1,6 @@
 -- The learner "supervised": it learns an order that counting pairs cannot, is deterministic, and stops clearly.
 SET client_min_messages = warning;
-SELECT plan(20);
+SELECT plan(21);
 
 -- The next item depends on the last but one: after x comes 10 + x whatever lies in between.
 CREATE TABLE events (id serial PRIMARY KEY, user_id int, item_id int, at int);
@@ -29,6 +29,8 @@ SELECT ok(rlrec_model_weights('one') = rlrec_model_weights('again'), 'come to th
 SELECT is(rlrec_weights_from_safetensors(rlrec_weights_to_safetensors(rlrec_model_weights('one'))), rlrec_model_weights('one'),
 	'which go through safetensors unchanged');
 
+SELECT ok((metrics->>'best_epoch')::int BETWEEN 1 AND 60 AND (metrics->>'best_ndcg')::float8 BETWEEN 0.01 AND 1, 'the metrics tell what training came to')
+FROM rlrec.models WHERE agent = 'two';
 SELECT rlrec_create_agent('bad', 'events', learner => 'supervised', options => '{"heads": 3}') \g /dev/null
 SELECT throws_ok($$SELECT * FROM rlrec_train('bad')$$, '55000', 'learner "supervised" cannot be fitted', 'heads must divide the dimension');
 SELECT throws_ok($$SELECT rlrec_alter_agent('bad', '{"loss": "hinge"}')$$, '22023', 'invalid value of "loss" in options', 'an unknown loss');

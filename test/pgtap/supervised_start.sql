@@ -33,7 +33,8 @@ SELECT cmp_ok(known('walk', 3) + known('walk', 7), '>=', 100, 'two steps are lea
 SELECT cmp_ok(known('walk', 11), '<=', 20, 'a third is not known yet');
 
 SELECT again('walk', '{"warm_start": "new"}') \g /dev/null
-SELECT ok(rlrec_model_weights('walk', 1) = rlrec_model_weights('walk', 2), 'without new events the weights stay what they were, bit for bit');
+SELECT ok(bool_and(rlrec_weights_tensor(rlrec_model_weights('walk', 1), name) = rlrec_weights_tensor(rlrec_model_weights('walk', 2), name)),
+	'without new events the weights stay what they were, bit for bit') FROM rlrec_weights_tensors(rlrec_model_weights('walk', 2)) WHERE name <> 'training';
 SELECT again('walk', '{"warm_start": "all", "epochs": 1, "learning_rate": 0.0001}') \g /dev/null
 SELECT cmp_ok(known('walk', 3) + known('walk', 7), '>=', 100, 'one epoch more from there keeps what was learned');
 SELECT again('walk', '{"warm_start": "none"}') \g /dev/null
