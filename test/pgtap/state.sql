@@ -1,6 +1,6 @@
 -- States of the learner supervised: encoded, decoded, in 8 bits, exported and imported.
 SET client_min_messages = warning;
-SELECT plan(131);
+SELECT plan(134);
 
 CREATE TABLE events (id serial PRIMARY KEY, user_id int, item_id int, at int);
 INSERT INTO events (user_id, item_id, at)
@@ -43,6 +43,17 @@ CREATE FUNCTION agrees(agent text) RETURNS boolean LANGUAGE sql AS $$
 $$;
 
 -- ---------------------------------------------------------------- encoding and decoding
+
+CREATE TABLE goods (item_id int PRIMARY KEY, kind text NOT NULL, price int);
+INSERT INTO goods SELECT n, CASE WHEN n < 20 THEN 'boots' ELSE 'rope' END, 10 * n FROM generate_series(0, 39) n;
+SELECT rlrec_create_agent('words', 'events', items => 'goods', item_key => 'item_id', learner => 'supervised', options =>
+	'{"epochs": 1, "dimension": 16, "hidden": 16, "length": 8}') \g /dev/null
+CREATE VIEW boots AS SELECT item_id FROM goods WHERE kind = 'boots';
+SELECT version FROM rlrec_train('words') \g /dev/null
+SELECT ok(bool_and(shared ~ 'kind: (boots|rope) \(\d+ of 10\)' AND shared ~ 'price'), 'decoding says what the items share') FROM rlrec_decode('words', rlrec_encode('words', 1), 10);
+SELECT rlrec_alter_agent('words', candidates => 'boots') \g /dev/null
+SELECT ok(bool_and(shared ~ 'kind: boots \(6 of 6\)'), 'of the candidates alone') FROM rlrec_decode('words', rlrec_encode('words', 1), 6);
+SELECT is(shared, NULL, 'one item shares nothing') FROM rlrec_decode('words', rlrec_encode('words', 1), 1);
 
 SELECT is(learn('shop', 'supervised'), 1, 'supervised is trained');
 SELECT is(learn('chosen', 'auto', '{"learners": ["supervised"]}'), 1, 'auto is trained, with supervised');
