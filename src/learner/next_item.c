@@ -25,8 +25,8 @@
 /* Numbers of a block of logits, which should stay in the cache */
 #define LOGITS (1 << 18)
 
-/* Users ranked at once, users of a validation, and how good a rank must be to count */
-#define RANKED 64
+/* Numbers of logits of users ranked at once, users of a validation, and how good a rank must be to count */
+#define RANKED (1 << 22)
 #define VALIDATION_USERS 10000
 #define RANKS 10
 
@@ -72,6 +72,22 @@ block_rows(const RlrecNextItem *config, int32 n_items)
 	return Max(Min(LOGITS / width, 256), 16);
 }
 
+/* Users ranked at once */
+static int
+ranked_rows(int32 n_items)
+{
+	return Max(Min(RANKED / Max(n_items, 1), 64), 1);
+}
+
+/* Numbers of logits: of a block of a micro-batch, or of users who are ranked */
+static Size
+count_logits(const RlrecNextItem *config, int32 n_items)
+{
+	Size		width = config->negatives > 0 ? config->negatives + 1 : n_items;
+
+	return Max(block_rows(config, n_items) * width, ranked_rows(n_items) * (Size) n_items);
+}
+
 static Size
 count_parameters(const RlrecNextItem *config, const RlrecSequences *data)
 {
@@ -86,8 +102,8 @@ rlrec_next_item_memory(const RlrecNextItem *config, const RlrecSequences *data)
 	int			room = micro_batch(config);
 	Size		copies = 4 + RLREC_SHARDS + (config->average > 0);
 	Size		each = rlrec_history_workspace(&config->shape, room, config->shape.length) +
-		(Size) Max(block_rows(config, data->n_items), RANKED) * Max(data->n_items, config->negatives + 1) + room * (4 * d + 4) +
-		config->negatives * (2 * d + 2) + 3 * (Size) data->n_items + 2 * (Size) data->n_features;
+		count_logits(config, data->n_items) + room * (4 * d + 4) +
+		config->negatives * (2 * d + 2) + 4 * (Size) data->n_items + 2 * (Size) data->n_features;
 	Size		numbers = add_size(mul_size(copies, count_parameters(config, data)), mul_size(RLREC_SHARDS, each));
 
 	if (data->n_features > 0)
@@ -114,7 +130,7 @@ create_shard(RlrecTrainer *t, RlrecTrainerShard *shard)
 	shard->window = ALLOCATE(config->batch + 1, RlrecWindow);
 	shard->gradient = ALLOCATE(t->n, real);
 	shard->workspace = ALLOCATE(rlrec_history_workspace(&config->shape, t->room, config->shape.length), real);
-	shard->logits = ALLOCATE((Size) Max(t->logits_rows, RANKED) * Max(n_items, (Size) config->negatives + 1), real);
+	shard->logits = ALLOCATE(count_logits(config, t->data->n_items), real);
 	shard->dstates = ALLOCATE(room * d, real);
 	if (config->negatives > 0)
 	{
@@ -142,6 +158,26 @@ create_shard(RlrecTrainer *t, RlrecTrainerShard *shard)
 }
 
 static void
+divide_catalog(RlrecTrainer *t)
+{
+	const RlrecSequences *data = t->data;
+	int32		n_cold = 0;
+
+	t->catalog = ALLOCATE(data->n_items, int32);
+	t->is_cold = ALLOCATE(data->n_items, bool);
+	for (int32 i = 0; data->n_features > 0 && i < data->n_items; i++)
+		t->is_cold[i] = data->features.start[i + 1] > data->features.start[i];
+	for (int64 e = 0; e < data->start[data->n_users]; e++)
+		t->is_cold[data->events.item[e]] = false;
+	for (int32 i = 0; i < data->n_items; i++)
+		if (!t->is_cold[i])
+			t->catalog[t->n_warm++] = i;
+	for (int32 i = 0; i < data->n_items; i++)
+		if (t->is_cold[i])
+			t->catalog[t->n_warm + n_cold++] = i;
+}
+
+static void
 create(RlrecTrainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 {
 	Size		d = config->shape.dimension;
@@ -150,6 +186,7 @@ create(RlrecTrainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 	memset(t, 0, sizeof(*t));
 	t->config = config;
 	t->data = data;
+	divide_catalog(t);
 	t->loss = t->validation = NAN;
 	t->n_table = (size_t) data->n_items * d;
 	t->n_embedding = t->n_table + (size_t) data->n_features * d;
@@ -192,12 +229,13 @@ validate_task(RlrecPool *pool, int s, void *argument)
 	const int32 *item = data->events.item;
 	int			d = shape->dimension;
 	RlrecHistoryWeights weights = rlrec_history_place(shape, (real *) t->judged + t->n_embedding);
+	int			ranked = ranked_rows(data->n_items);
 
 	shard->ndcg = 0;
 	memset(shard->mark, 0xff, data->n_items * sizeof(int32));
-	for (int32 at = s * RANKED; at < t->n_validated; at += RLREC_SHARDS * RANKED)
+	for (int32 at = s * ranked; at < t->n_validated; at += RLREC_SHARDS * ranked)
 	{
-		int			n = Min(RANKED, t->n_validated - at);
+		int			n = Min(ranked, t->n_validated - at);
 
 		for (int k = 0; k < n; k++)
 		{

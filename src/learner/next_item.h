@@ -9,6 +9,7 @@
 #include "learner/learner.h"
 #include "nn/adam.h"
 #include "nn/embedding.h"
+#include "nn/loss.h"
 
 /* The names of parameters' rows, by which they are carried from one training to another */
 typedef struct RlrecNextItemNames
@@ -54,6 +55,8 @@ typedef struct RlrecNextItem
 	int			batch;			/* sequences a step */
 	int			patience;		/* epochs without a better validation */
 	int			negatives;		/* a micro-batch; 0 for the softmax over all items */
+	RlrecSampledLoss loss;		/* with negatives */
+	real		beta;			/* of gBCE, see nn/loss.h */
 	int			threads;
 	real		modality_dropout;	/* share of the items whose table part is taken away for a step; acts where there are features */
 	real		finish;			/* epochs over all events after the best one, as a share of the epochs up to it */

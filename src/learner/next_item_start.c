@@ -185,7 +185,7 @@ fingerprint_of(const RlrecTrainer *t)
 {
 	const RlrecNextItem *c = t->config;
 	const RlrecSequences *data = t->data;
-	const double options[] = {c->batch, c->negatives, c->shape.dropout, c->modality_dropout, c->average, c->adam.learning_rate,
+	const double options[] = {c->batch, c->negatives, c->loss, c->beta, c->shape.dropout, c->modality_dropout, c->average, c->adam.learning_rate,
 		c->adam.beta1, c->adam.beta2, c->adam.weight_decay, c->adam.clip, c->adam.warmup, c->new_only, c->seed};
 	Size		n = data->start[data->n_users];
 	Fingerprint result = {hash_array(1, options, sizeof(options)), 2};

@@ -27,6 +27,12 @@ composed_row(const RlrecTrainer *t, int32 k)
 	return t->composed != NULL ? t->composed[k] : k;
 }
 
+static bool
+table_kept(const RlrecTrainer *t, int32 item)
+{
+	return !t->is_cold[item] && rlrec_embedding_table_kept(item, t->modality_dropout, t->step_key);
+}
+
 static void
 compose_task(RlrecPool *pool, int s, void *argument)
 {
@@ -41,7 +47,7 @@ compose_task(RlrecPool *pool, int s, void *argument)
 			return;
 		if (item < t->data->n_items)
 			rlrec_embedding_forward(item, d, t->source, &t->data->features, t->source + t->n_table,
-									rlrec_embedding_table_kept(item, t->modality_dropout, t->step_key), t->e + (size_t) item * d);
+									table_kept(t, item), t->e + (size_t) item * d);
 	}
 }
 
@@ -99,7 +105,7 @@ decompose(RlrecTrainer *t)
 	{
 		int32		item = composed_row(t, k);
 
-		if (item < t->data->n_items && !rlrec_embedding_table_kept(item, t->modality_dropout, t->step_key))
+		if (item < t->data->n_items && !table_kept(t, item))
 			memset(t->shard[0].gradient + (size_t) item * d, 0, d * sizeof(real));
 	}
 }
@@ -113,7 +119,7 @@ micro_key(const RlrecTrainer *t, int s, int *micro)
 	return rlrec_random_key(rlrec_random_key(t->step_key, s), (*micro)++);
 }
 
-/* Negatives of a micro-batch: uniform over the items, and log-Q for a sum that estimates that over all items. */
+/* Negatives of a micro-batch: uniform over the warm items; for a softmax with log-Q, so that its sum estimates that over all of them */
 static void
 draw_negatives(const RlrecTrainer *t, RlrecTrainerShard *shard, uint64 key)
 {
@@ -122,8 +128,8 @@ draw_negatives(const RlrecTrainer *t, RlrecTrainerShard *shard, uint64 key)
 	key = rlrec_random_key(key, 1);
 	for (int j = 0; j < n; j++)
 	{
-		shard->sample[j] = rlrec_random_below(key, j, t->data->n_items);
-		shard->correction[j] = log((double) n / t->data->n_items);
+		shard->sample[j] = t->catalog[rlrec_random_below(key, j, t->n_warm)];
+		shard->correction[j] = t->config->loss == RLREC_SAMPLED_SOFTMAX ? log((double) n / t->n_warm) : 0;
 	}
 }
 
@@ -132,7 +138,7 @@ sampled_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, i
 {
 	int			d = t->config->shape.dimension;
 	double		loss = 0;
-	RlrecNegatives negatives = {RLREC_SAMPLED_SOFTMAX, t->config->negatives, shard->sample, shard->negative, shard->correction, 1};
+	RlrecNegatives negatives = {t->config->loss, t->config->negatives, shard->sample, shard->negative, shard->correction, t->config->beta};
 
 	draw_negatives(t, shard, key);
 	rlrec_gather(t->config->negatives, d, 1, shard->sample, t->e, shard->negative);
@@ -160,7 +166,8 @@ full_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, int 
 
 	for (int i = 0; i < n && !rlrec_pool_stopping(pool); i += t->logits_rows)
 		loss += rlrec_loss_full(Min(t->logits_rows, n - i), t->data->n_items, d, t->weight, states + (size_t) i * d, t->e,
-								shard->target + i, shard->dstates + (size_t) i * d, shard->gradient, shard->logits);
+								shard->target + i, t->data->n_items - t->n_warm, t->catalog + t->n_warm,
+								shard->dstates + (size_t) i * d, shard->gradient, shard->logits);
 	return loss;
 }
 

@@ -39,13 +39,31 @@ static const RlrecOption options[] = {
 	{"warmup", RLREC_OPTION_INT, 100, 0, 1000000, "steps in which the learning rate rises"},
 	{"clip", RLREC_OPTION_REAL, 0, 0, 1e9, "longest gradient; 0 for any"},
 	{"average", RLREC_OPTION_REAL, 0.998, 0, 0.99999, "decay of the moving average of the weights; 0 for none"},
-	{"loss", RLREC_OPTION_CHOICE, 0, 0, 0, "sampled, full"},
-	{"negatives", RLREC_OPTION_INT, 512, 1, 65536, "items sampled with loss sampled"},
+	{"loss", RLREC_OPTION_CHOICE, 0, 0, 0, "sampled, full, gbce, bpr"},
+	{"negatives", RLREC_OPTION_INT, 512, 1, 65536, "items sampled for a micro-batch, unless loss is full"},
+	{"calibration", RLREC_OPTION_REAL, 0.75, 0, 1, "of loss gbce; 0 makes it plain binary cross-entropy"},
 	{"threads", RLREC_OPTION_INT, 0, 0, 2, "of training; 0 for one a core"},
 	{"seed", RLREC_OPTION_INT, 1, 0, PG_INT32_MAX, "of all that is random"},
 	{"quantize", RLREC_OPTION_CHOICE, 0, 0, 0, "none, int8"},
 	{NULL}
 };
+
+static void
+read_loss(const Jsonb *given, int32 n_items, RlrecNextItem *config)
+{
+	char	   *loss = rlrec_option_choice(given, options, "loss");
+	double		calibration = rlrec_option_real(given, options, "calibration");
+	double		rate;
+
+	if (strcmp(loss, "full") == 0)
+		return;
+	config->negatives = rlrec_option_int(given, options, "negatives");
+	config->loss = strcmp(loss, "gbce") == 0 ? RLREC_SAMPLED_BCE : strcmp(loss, "bpr") == 0 ? RLREC_SAMPLED_BPR : RLREC_SAMPLED_SOFTMAX;
+
+	/* beta of Petrov and Macdonald 2023, by the rate at which negatives are sampled */
+	rate = Min((double) config->negatives / Max(n_items - 1, 1), 1);
+	config->beta = rate * (calibration * (1 - 1 / rate) + 1 / rate);
+}
 
 static RlrecNextItem
 read_options(const RlrecFit *fit)
@@ -77,8 +95,7 @@ read_options(const RlrecFit *fit)
 		config.seconds = fit->seconds;
 	config.finish = rlrec_option_real(given, options, "finish");
 	config.average = rlrec_option_real(given, options, "average");
-	if (strcmp(rlrec_option_choice(given, options, "loss"), "sampled") == 0)
-		config.negatives = rlrec_option_int(given, options, "negatives");
+	read_loss(given, fit->events->items.n, &config);
 	config.checkpoint = rlrec_option_real(given, options, "checkpoint");
 	config.threads = rlrec_option_int(given, options, "threads");
 	if (config.threads == 0)
@@ -176,8 +193,10 @@ check_memory(const RlrecFit *fit, const RlrecNextItem *config, const RlrecSequen
 				 errdetail("It needs %zu MB for %d items and maintenance_work_mem is %zu MB.", needed / (1024 * 1024) + 1,
 						   data->n_items, fit->budget / (1024 * 1024)),
 				 errhint("Raise maintenance_work_mem, or lower option \"dimension\".")));
-	ereport(DEBUG1,
-			(errmsg_internal("training needs %zu MB, with %d features of items", needed / (1024 * 1024) + 1, data->n_features)));
+	ereport(fit->past != NULL ? NOTICE : DEBUG1,
+			(errmsg("training of learner \"supervised\" takes %zu MB", needed / (1024 * 1024) + 1),
+			 errdetail("There are %lld events, %d items and %d features of items.", (long long) data->start[data->n_users], data->n_items,
+					   data->n_features)));
 }
 
 /*

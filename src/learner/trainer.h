@@ -4,6 +4,9 @@
  *
  * All parameters lie in one array: the items' table, the features' projection, the encoder. Table and projection are rows of the same
  * width, so a row is an item or, from n_items on, a feature.
+ *
+ * Items with features but without events are cold: no target, and so no negative either, lest the loss learn that nobody wants them. What
+ * they are is said by their features alone, in training and in the result.
  */
 #ifndef RLREC_TRAINER_H
 #define RLREC_TRAINER_H
@@ -72,6 +75,9 @@ typedef struct RlrecTrainer
 	RlrecPool  *pool;
 	bool		listed;			/* a step lists the rows that it touches, the first shard's list becoming that of both */
 	bool		lazy;			/* and only these are updated */
+	int32	   *catalog;		/* [items] the warm ones first, then the cold ones */
+	int32		n_warm;
+	bool	   *is_cold;		/* [items] */
 	size_t		n_table;		/* numbers of the table, of it and the projection, of all */
 	size_t		n_embedding;
 	size_t		n;

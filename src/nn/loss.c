@@ -15,13 +15,17 @@
 
 double
 rlrec_loss_full(int n, int items, int d, real weight, const real *h, const real *e, const int32 *target,
-				real *dh, real *de, real *logits)
+				int n_never, const int32 *never, real *dh, real *de, real *logits)
 {
 	double		loss = 0;
 
 	rlrec_gemm_raw(false, true, n, items, d, 1, h, d, e, d, 0, logits, items);
 	for (int i = 0; i < n; i++)
+	{
+		for (int k = 0; k < n_never; k++)
+			logits[(size_t) i * items + never[k]] = NEVER;
 		loss += rlrec_cross_entropy(items, target[i], weight, logits + (size_t) i * items);
+	}
 	rlrec_gemm_raw(false, false, n, d, items, 1, logits, items, e, d, 0, dh, d);
 	rlrec_gemm_raw(true, false, items, d, n, 1, logits, items, h, d, 1, de, d);
 	return loss;

@@ -8,11 +8,11 @@
 #include "tensor/real.h"
 
 /*
- * Cross-entropy of softmax(h e^T) with h (n,d), e (items,d) and target[n]: dh (n,d) = its gradient, de += its own. logits is scratch of
- * (n,items).
+ * Cross-entropy of softmax(h e^T) with h (n,d), e (items,d) and target[n]: dh (n,d) = its gradient, de += its own. The items
+ * never[n_never], none a target, have probability 0. logits is scratch of (n,items).
  */
 extern double rlrec_loss_full(int n, int items, int d, real weight, const real *h, const real *e, const int32 *target,
-							  real *dh, real *de, real *logits);
+							  int n_never, const int32 *never, real *dh, real *de, real *logits);
 
 /* Losses over a target and sampled negatives, which all rows share. */
 typedef enum RlrecSampledLoss

@@ -1,6 +1,6 @@
 -- States of the learner supervised: encoded, decoded, in 8 bits, exported and imported.
 SET client_min_messages = warning;
-SELECT plan(134);
+SELECT plan(136);
 
 CREATE TABLE events (id serial PRIMARY KEY, user_id int, item_id int, at int);
 INSERT INTO events (user_id, item_id, at)
@@ -243,5 +243,11 @@ SELECT ok(survives(tensor, 60), 'whatever is in ' || tensor) FROM unnest('{shape
 SELECT rlrec_import_model('copy', (weights || number('item_embedding', 0, '3e38'))::text::rlrec_weights, true) FROM good WHERE agent = 'shop' \g /dev/null
 SELECT refused($$SELECT rlrec_decode('copy', array_fill(9::float8, '{16}'))$$, '22003', 'state is too large to be decoded', 'a product that overflows');
 SELECT is((SELECT count(*) FROM generate_series(1, 20) u, rlrec_recommend(u, 5, 'copy')), 100::bigint, 'is no matter when recommending');
+
+-- A training that starts there has a loss that is not finite.
+SELECT rlrec_alter_agent('copy', '{"warm_start": "all", "dimension": 16, "hidden": 16, "length": 8}') \g /dev/null
+SELECT version AS serving FROM rlrec.models WHERE agent = 'copy' AND deployed \gset
+SELECT refused('SELECT * FROM rlrec_train(''copy'')', '22003', 'training of learner "supervised" diverged', 'training does not go on from there');
+SELECT is((SELECT max(version)::text || deployed FROM rlrec.models WHERE agent = 'copy' GROUP BY deployed ORDER BY 1 DESC LIMIT 1), :'serving' || 'true', 'and publishes nothing');
 
 SELECT * FROM finish();

@@ -1,6 +1,6 @@
 -- The learner "supervised": it learns an order that counting pairs cannot, is deterministic, and stops clearly.
 SET client_min_messages = warning;
-SELECT plan(21);
+SELECT plan(27);
 
 -- The next item depends on the last but one: after x comes 10 + x whatever lies in between.
 CREATE TABLE events (id serial PRIMARY KEY, user_id int, item_id int, at int);
@@ -63,6 +63,22 @@ BEGIN
 	RETURN (SELECT metrics->>'chosen' FROM rlrec_train(agent));
 END
 $$;
+-- Of 101 beginnings of a step of 4, how many find what comes next
+CREATE FUNCTION found(agent text) RETURNS bigint LANGUAGE sql AS $$
+SELECT count(*) FROM generate_series(0, 100) x, rlrec_recommend_for_history(ARRAY[x::text, ((x + 4) % 101)::text, ((x + 8) % 101)::text], 1, agent) r
+WHERE r.item::int = (x + 12) % 101
+$$;
+CREATE FUNCTION learned(agent text, options jsonb) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM rlrec_create_agent(agent, 'shifts', learner => 'supervised', options =>
+		'{"epochs": 60, "learning_rate": 0.01, "warmup": 10, "average": 0.9, "dimension": 32, "hidden": 32, "length": 8, "dropout": 0, "negatives": 50}'::jsonb || options);
+	PERFORM rlrec_train(agent);
+	RETURN found(agent);
+END
+$$;
+SELECT cmp_ok(learned(loss, jsonb_build_object('loss', loss)), '>=', 80::bigint, 'loss ' || loss) FROM unnest('{sampled,full,gbce,bpr}'::text[]) loss;
+SELECT cmp_ok(learned('plain_bce', '{"loss": "gbce", "calibration": 0}'), '>=', 80::bigint, 'plain binary cross-entropy');
+SELECT cmp_ok(learned('idle', '{"learning_rate": 1e-9}'), '<=', 20::bigint, 'which a network that does not learn does not know');
 SELECT is(chosen('free', 'auto', '{}'), 'supervised', 'auto picks it where it wins');
 SELECT is(source, 'supervised', 'and says so') FROM rlrec_recommend(1, 1, 'free');
 SELECT isnt(chosen('plain', 'none', '{}'), 'supervised', 'encoder none leaves it out');

@@ -17,8 +17,8 @@ WHERE r.item::int = (x + 2 * step) % 61
 $$;
 CREATE FUNCTION make(agent text, more jsonb) RETURNS int LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM rlrec_create_agent(agent, 'walks', rewards => '{"see": 1, "buy": 1}', learner => 'supervised', options => more ||
-		'{"epochs": 30, "learning_rate": 0.01, "warmup": 10, "average": 0.9, "dimension": 32, "hidden": 32, "length": 8, "dropout": 0, "batch": 16}');
+	PERFORM rlrec_create_agent(agent, 'walks', rewards => '{"see": 1, "buy": 1}', learner => 'supervised', options =>
+		'{"epochs": 30, "learning_rate": 0.01, "warmup": 10, "average": 0.9, "dimension": 32, "hidden": 32, "length": 8, "dropout": 0, "batch": 16}'::jsonb || more);
 	RETURN (SELECT version FROM rlrec_train(agent));
 END
 $$;

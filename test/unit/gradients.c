@@ -293,6 +293,7 @@ test_attention(void)
 /* ---------------------------------------------------------------- losses and embeddings */
 
 static const int32 target[N] = {3, 0, 12, 3, 5, 1, 1};
+static const int32 never[2] = {2, 7};
 static const int32 sampled[H] = {1, 2, 3, 5, 8, 12, 0, 4, 6, 7, 9};
 static RlrecNegatives negatives = {RLREC_SAMPLED_SOFTMAX, H, sampled, NULL, NULL, 0.7};
 static real *positive, *dx, *dp, *dn;
@@ -301,7 +302,7 @@ static double
 value_full(void)
 {
 	memset(dp, 0, ITEMS * D * sizeof(real));
-	return 0.3 * rlrec_loss_full(N, ITEMS, D, 0.3, x, w, target, dx, dp, y);
+	return 0.3 * rlrec_loss_full(N, ITEMS, D, 0.3, x, w, target, 2, never, dx, dp, y);
 }
 
 static double
