@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include <math.h>
 #include <unistd.h>
 
 #include "miscadmin.h"
@@ -17,6 +18,8 @@
 #include "learner/parts.h"
 #include "learner/supervised_model.h"
 
+#define BY_EVENTS (-1)
+
 static const RlrecOption options[] = {
 	{"length", RLREC_OPTION_INT, 200, 1, 4096, "events of a history that are looked at"},
 	{"dimension", RLREC_OPTION_INT, 64, 4, 1024, "numbers that describe a state and an item"},
@@ -25,9 +28,9 @@ static const RlrecOption options[] = {
 	{"hidden", RLREC_OPTION_INT, 128, 1, 8192, "width of the feed-forward network"},
 	{"gates", RLREC_OPTION_BOOL, 1, 0, 1, "whether what a block adds is weighed by a gate"},
 	{"gaps", RLREC_OPTION_CHOICE, 0, 0, 0, "previous, request, none"},
-	{"dropout", RLREC_OPTION_REAL, 0.2, 0, 0.95, "share of the numbers that are left out in training"},
+	{"dropout", RLREC_OPTION_REAL, BY_EVENTS, 0, 0.95, "share of the numbers that are left out in training; by default the less, the more events an item has"},
 	{"modality_dropout", RLREC_OPTION_REAL, 0.2, 0, 0.95, "share of the items of a step that are known by their features alone"},
-	{"epochs", RLREC_OPTION_INT, 40, 1, 100000, "most passes over the events"},
+	{"epochs", RLREC_OPTION_INT, 100, 1, 100000, "most passes over the events"},
 	{"patience", RLREC_OPTION_INT, 10, 1, 100000, "epochs without a better validation, after which to stop"},
 	{"warm_start", RLREC_OPTION_CHOICE, 0, 0, 0, "none, all, new"},
 	{"checkpoint", RLREC_OPTION_REAL, 60, 0, 1e6, "seconds of training after which it is kept how far it came; 0 for never"},
@@ -47,6 +50,27 @@ static const RlrecOption options[] = {
 	{"quantize", RLREC_OPTION_CHOICE, 0, 0, 0, "none, int8"},
 	{NULL}
 };
+
+/* .5 where an item has 20 events or fewer in the mean, .1 where it has 300 or more, in between by the logarithm; of items that have any */
+static double
+default_dropout(const RlrecEvents *events)
+{
+	bool	   *met = palloc_extended(Max(events->items.n, 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	double		n_events = 0;
+	double		n_items = 0;
+	double		place;
+
+	for (int32 u = 0; u < events->users.n; u++)
+		for (int64 e = events->start[u]; e < events->end[u]; e++)
+		{
+			n_events++;
+			n_items += !met[events->item[e]];
+			met[events->item[e]] = true;
+		}
+	pfree(met);
+	place = log(Max(n_events / Max(n_items, 1), 20) / 20) / log(300.0 / 20);
+	return 0.5 - 0.4 * Min(place, 1);
+}
 
 static void
 read_loss(const Jsonb *given, int32 n_items, RlrecNextItem *config)
@@ -80,6 +104,8 @@ read_options(const RlrecFit *fit)
 	if (strcmp(rlrec_option_choice(given, options, "gaps"), "none") != 0)
 		config.shape.gaps = RLREC_HISTORY_GAPS;
 	config.shape.dropout = rlrec_option_real(given, options, "dropout");
+	if (config.shape.dropout == BY_EVENTS)
+		config.shape.dropout = default_dropout(fit->events);
 	config.modality_dropout = rlrec_option_real(given, options, "modality_dropout");
 	config.adam.learning_rate = rlrec_option_real(given, options, "learning_rate");
 	config.adam.beta1 = 0.9;
