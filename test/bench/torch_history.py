@@ -37,7 +37,7 @@ def item_ids(tensors):
 
 def parameters(tensors, prefix, names):
     """Those of the tensors under a prefix that the model has"""
-    return nn.ParameterDict({n: nn.Parameter(tensors[prefix + n].double(), requires_grad=False) for n in names if prefix + n in tensors})
+    return {n: tensors[prefix + n].double() for n in names if prefix + n in tensors}
 
 def norm(x, parameter):
     return F.layer_norm(x, x.shape[-1:], parameter[0], parameter[1], eps=1e-6)
@@ -84,12 +84,13 @@ class History(nn.Module):
 
     def embed(self, histories):
         """x (users,n,d) of the last events, padded at the right, where no state that is looked at sees it; and their numbers"""
-        last = [[column[-self.length:] for column in h] for h in histories]
+        rows = len(self.w["gap"]) if "gap" in self.w else 0
+        last = [[column[-self.length:] for column in (h[0], buckets(h[1], rows) if rows else [], h[2])] for h in histories]
         pad = lambda rows: nn.utils.rnn.pad_sequence([torch.tensor(r) for r in rows], batch_first=True)
         item, gap, kind = self.w["item_embedding"], self.w.get("gap"), self.w.get("type")
         x = math.sqrt(item.shape[1]) * item[pad([h[0] for h in last])]
         if gap is not None:
-            x = x + gap[pad([buckets(h[1], len(gap)) for h in last])]
+            x = x + gap[pad([h[1] for h in last])]
         if kind is not None:
             x = x + kind[pad([h[2] for h in last])]
         return x, torch.tensor([len(h[0]) for h in last])
