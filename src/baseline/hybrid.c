@@ -331,6 +331,7 @@ learn_weights(const RlrecFit *fit, const List *parts, float *weights)
 	ListCell   *cell;
 
 	inner.events = &split->train;
+	inner.past = NULL;
 	if (n_parts > 1 && split->n_tests >= ENOUGH && hybrid_obstacle(&inner) == NULL)
 	{
 		whole = rlrec_learner_fit(&rehearsal, &inner);

@@ -18,12 +18,12 @@ struct RlrecLearner;
 
 /*
  * What came before a fit: the version that serves, and how far an interrupted fit came. save() replaces what was kept; load() returns it
- * palloc'd, both it and deployed() NULL when there is none.
+ * palloc'd, where it has at most so many bytes. Both load() and deployed() are NULL when there is none.
  */
 typedef struct RlrecPast
 {
 	const struct RlrecModel *(*deployed) (struct RlrecPast *past);
-	RlrecTensors *(*load) (struct RlrecPast *past);
+	RlrecTensors *(*load) (struct RlrecPast *past, Size most);
 	void		(*save) (struct RlrecPast *past, const RlrecTensors *tensors);
 } RlrecPast;
 

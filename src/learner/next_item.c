@@ -222,8 +222,8 @@ create(RlrecTrainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 static void
 validate_task(RlrecPool *pool, int s, void *argument)
 {
-	RlrecTrainer    *t = argument;
-	RlrecTrainerShard	   *shard = &t->shard[s];
+	RlrecTrainer *t = argument;
+	RlrecTrainerShard *shard = &t->shard[s];
 	const RlrecSequences *data = t->data;
 	const RlrecHistoryShape *shape = &t->config->shape;
 	const int32 *item = data->events.item;
@@ -348,7 +348,7 @@ validate(RlrecTrainer *t, const real *judged)
 	rlrec_trainer_run(t, validate_task);
 	for (int s = 0; s < RLREC_SHARDS; s++)
 		ndcg += t->shard[s].ndcg;
-	return ndcg / Max(t->n_validated, 1);
+	return t->n_validated > 0 ? ndcg / t->n_validated : NAN;
 }
 
 /* ---------------------------------------------------------------- epochs */
@@ -460,7 +460,7 @@ judge(RlrecTrainer *t, double loss, double trained, instr_time started)
 	ereport(DEBUG1,
 			(errmsg_internal("epoch %d: loss %.4f, validation NDCG@10 %.4f, %.2f s training, %.2f s validation, total %.1f s",
 							 t->epoch, loss, ndcg, trained, seconds_since(started) - trained, t->seconds + seconds_since(started))));
-	if (isnan(t->validation) || ndcg > t->validation || t->n_validated == 0)
+	if (isnan(t->validation) || ndcg > t->validation)
 	{
 		t->validation = ndcg;
 		t->best_epoch = t->epoch;
@@ -520,7 +520,7 @@ RlrecNextItemResult
 rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data, const RlrecNextItemStart *start, RlrecPast *past)
 {
 	RlrecNextItemResult result;
-	RlrecTrainer    *t = palloc(sizeof(RlrecTrainer));
+	RlrecTrainer *t = palloc(sizeof(RlrecTrainer));
 	RlrecWindow	   *windows = ALLOCATE(Max(data->n_users, 1), RlrecWindow);
 
 	rlrec_blas_load();

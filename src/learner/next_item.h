@@ -64,6 +64,7 @@ typedef struct RlrecNextItem
 	double		seconds;		/* after which to stop; 0 for never */
 	bool		new_only;		/* only fresh events are learned */
 	double		checkpoint;		/* seconds between checkpoints; 0 for none */
+	Size		spare;			/* bytes that reading a checkpoint may take */
 	uint64		seed;
 } RlrecNextItem;
 

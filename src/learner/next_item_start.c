@@ -12,6 +12,7 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
 #include "learner/trainer.h"
 
@@ -75,8 +76,12 @@ static void
 carry_rows(int32 n, int d, const int32 *row, const float *from, real *to)
 {
 	for (int32 i = 0; i < n; i++)
+	{
+		if (i % 65536 == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (row[i] >= 0)
 			memcpy(to + (size_t) i * d, from + (size_t) row[i] * d, d * sizeof(real));
+	}
 }
 
 /* Types are the last tensor of the network: all before them lies at the same place here and there. */
@@ -126,11 +131,14 @@ rlrec_trainer_warm(RlrecTrainer *t, const RlrecNextItemStart *start)
 	/* What was carried over as the table has the features in it: e = table + features. */
 	of_features = palloc(d * sizeof(real));
 	for (int32 i = 0; t->data->n_features > 0 && i < t->data->n_items; i++)
-		if (carry.item[i] >= 0)
-		{
-			rlrec_embedding_forward(i, d, t->parameters, &t->data->features, t->parameters + t->n_table, false, of_features);
-			rlrec_add(d, -1, of_features, t->parameters + (size_t) i * d);
-		}
+	{
+		if (i % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (carry.item[i] < 0)
+			continue;
+		rlrec_embedding_forward(i, d, t->parameters, &t->data->features, t->parameters + t->n_table, false, of_features);
+		rlrec_add(d, -1, of_features, t->parameters + (size_t) i * d);
+	}
 	pfree(of_features);
 	if (t->average != NULL)
 		memcpy(t->average, t->parameters, t->n * sizeof(real));
@@ -291,30 +299,23 @@ resume_vector(const RlrecTrainer *t, const RlrecTensors *tensors, const Carry *c
 	return true;
 }
 
-bool
-rlrec_trainer_resume(RlrecTrainer *t, RlrecPast *past, bool *same_events)
+/* Takes a checkpoint over; false when it is of another shape or of other options. */
+static bool
+resume(RlrecTrainer *t, const RlrecTensors *tensors, bool *same_events)
 {
-	RlrecTensors *tensors = past->load(past);
 	Fingerprint here = fingerprint_of(t);
 	Fingerprint there;
 	RlrecNextItemNames names;
 	RlrecHistoryShape shape;
-	const int32 *numbers;
-	const double *counters;
+	const void *fingerprint = data_of(tensors, "fingerprint", RLREC_I32, sizeof(there) / sizeof(int32), NULL);
+	const int32 *numbers = data_of(tensors, "shape", RLREC_I32, SHAPE_NUMBERS, NULL);
+	const double *counters = data_of(tensors, "counters", RLREC_F64, COUNTERS, NULL);
 	int64		n_features;
 	Carry		carry;
-	bool		whole;
 
-	if (tensors == NULL)
+	if (fingerprint == NULL || numbers == NULL || counters == NULL)
 		return false;
-	numbers = data_of(tensors, "fingerprint", RLREC_I32, sizeof(there) / sizeof(int32), NULL);
-	if (numbers == NULL)
-		return false;
-	memcpy(&there, numbers, sizeof(there));
-	numbers = data_of(tensors, "shape", RLREC_I32, SHAPE_NUMBERS, NULL);
-	counters = data_of(tensors, "counters", RLREC_F64, COUNTERS, NULL);
-	if (numbers == NULL || counters == NULL)
-		return false;
+	memcpy(&there, fingerprint, sizeof(there));
 	shape = (RlrecHistoryShape) {numbers[SHAPE_LENGTH], numbers[SHAPE_DIMENSION], numbers[SHAPE_BLOCKS], numbers[SHAPE_HEADS],
 		numbers[SHAPE_HIDDEN], numbers[SHAPE_GATED] != 0, numbers[SHAPE_GAPS], numbers[SHAPE_TYPES], 0};
 	if (there.options != here.options || !rlrec_next_item_can_start(&shape, &t->config->shape))
@@ -325,11 +326,10 @@ rlrec_trainer_resume(RlrecTrainer *t, RlrecPast *past, bool *same_events)
 	names.bucket = data_of(tensors, "bucket", RLREC_I32, -1, &n_features);
 	names.n_features = (int32) n_features;
 	carry = carry_begin(t, &names);
-	whole = resume_vector(t, tensors, &carry, &shape, "parameters", t->parameters) &&
-		resume_vector(t, tensors, &carry, &shape, "m", t->m) && resume_vector(t, tensors, &carry, &shape, "v", t->v) &&
-		resume_vector(t, tensors, &carry, &shape, "best", t->best) &&
-		(t->average == NULL || resume_vector(t, tensors, &carry, &shape, "average", t->average));
-	if (!whole)
+	if (!resume_vector(t, tensors, &carry, &shape, "parameters", t->parameters) ||
+		!resume_vector(t, tensors, &carry, &shape, "m", t->m) || !resume_vector(t, tensors, &carry, &shape, "v", t->v) ||
+		!resume_vector(t, tensors, &carry, &shape, "best", t->best) ||
+		(t->average != NULL && !resume_vector(t, tensors, &carry, &shape, "average", t->average)))
 		elog(ERROR, "the checkpoint of a training lacks a vector");
 	carry_end(&carry);
 	t->step = (int64) counters[COUNTER_STEP];
@@ -339,4 +339,17 @@ rlrec_trainer_resume(RlrecTrainer *t, RlrecPast *past, bool *same_events)
 	t->seconds = counters[COUNTER_SECONDS];
 	*same_events = there.events == here.events;
 	return true;
+}
+
+bool
+rlrec_trainer_resume(RlrecTrainer *t, RlrecPast *past, bool *same_events)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec checkpoint", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext outer = MemoryContextSwitchTo(context);
+	RlrecTensors *tensors = past->load(past, t->config->spare);
+	bool		resumed = tensors != NULL && resume(t, tensors, same_events);
+
+	MemoryContextSwitchTo(outer);
+	MemoryContextDelete(context);
+	return resumed;
 }

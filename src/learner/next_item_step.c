@@ -217,8 +217,8 @@ touch(RlrecTrainerShard *shard, int n, const int32 *item)
 static void
 list_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
 {
-	RlrecTrainer    *t = argument;
-	RlrecTrainerShard	   *shard = &t->shard[s];
+	RlrecTrainer *t = argument;
+	RlrecTrainerShard *shard = &t->shard[s];
 	const RlrecItemFeatures *features = &t->data->features;
 	int			next = 0;
 	int			micro = 0;
@@ -304,8 +304,8 @@ spread_gradient(const RlrecTrainer *t, RlrecTrainerShard *shard, int n)
 static void
 gradient_task(RlrecPool *pool, int s, void *argument)
 {
-	RlrecTrainer    *t = argument;
-	RlrecTrainerShard	   *shard = &t->shard[s];
+	RlrecTrainer *t = argument;
+	RlrecTrainerShard *shard = &t->shard[s];
 	RlrecHistoryWeights gradient = rlrec_history_place(&t->config->shape, shard->gradient + t->n_embedding);
 	int			next = 0;
 	int			micro = 0;
@@ -355,7 +355,7 @@ reduce_part(RlrecTrainer *t, size_t first, size_t end, int s)
 static void
 reduce_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
 {
-	RlrecTrainer    *t = argument;
+	RlrecTrainer *t = argument;
 
 	if (!t->lazy)
 		reduce_part(t, 0, t->n_table, s);
@@ -384,7 +384,7 @@ reduce_rows(RlrecTrainer *t)
 static void
 norm_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
 {
-	RlrecTrainer    *t = argument;
+	RlrecTrainer *t = argument;
 	int			d = t->config->shape.dimension;
 	const RlrecTrainerShard *sum = &t->shard[0];
 	double		squares = 0;
@@ -419,7 +419,7 @@ update_rows(RlrecTrainer *t, int s)
 static void
 update_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
 {
-	RlrecTrainer    *t = argument;
+	RlrecTrainer *t = argument;
 	size_t		first;
 	size_t		end;
 

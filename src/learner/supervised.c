@@ -61,12 +61,15 @@ default_dropout(const RlrecEvents *events)
 	double		place;
 
 	for (int32 u = 0; u < events->users.n; u++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		for (int64 e = events->start[u]; e < events->end[u]; e++)
 		{
 			n_events++;
 			n_items += !met[events->item[e]];
 			met[events->item[e]] = true;
 		}
+	}
 	pfree(met);
 	place = log(Max(n_events / Max(n_items, 1), 20) / 20) / log(300.0 / 20);
 	return 0.5 - 0.4 * Min(place, 1);
@@ -130,6 +133,21 @@ read_options(const RlrecFit *fit)
 	return config;
 }
 
+static bool
+has_pair(const RlrecEvents *events)
+{
+	for (int32 u = 0; u < events->users.n; u++)
+	{
+		int			n = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int64 e = events->start[u]; e < events->end[u]; e++)
+			if (events->reward[e] > 0 && ++n == 2)
+				return true;
+	}
+	return false;
+}
+
 static const char *
 obstacle(const RlrecFit *fit)
 {
@@ -139,6 +157,8 @@ obstacle(const RlrecFit *fit)
 
 	if (config.shape.dimension % config.shape.heads != 0)
 		return "option \"heads\" does not divide option \"dimension\"";
+	if (!has_pair(fit->events))
+		return "no user has two events with a positive reward";
 	data.n_users = fit->events->users.n;
 	data.n_items = fit->events->items.n;
 	data.n_features = fit->features ? fit->features->n_features : 0;
@@ -207,11 +227,14 @@ read_sequences(const RlrecFit *fit, int64 since, int64 *until)
 }
 
 static void
-check_memory(const RlrecFit *fit, const RlrecNextItem *config, const RlrecSequences *data, const RlrecHashedFeatures *features)
+check_memory(const RlrecFit *fit, RlrecNextItem *config, const RlrecSequences *data, const RlrecHashedFeatures *features,
+			 const RlrecNextItemStart *start)
 {
 	Size		needed = add_size(rlrec_next_item_memory(config, data), mul_size(data->start[data->n_users], sizeof(int32) + 2 * sizeof(uint8)));
 
 	needed = add_size(needed, features->bytes);
+	if (start != NULL)
+		needed = add_size(needed, mul_size(start->names.items.n, start->shape.dimension * sizeof(float)));
 	if (needed > fit->budget)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
@@ -219,6 +242,7 @@ check_memory(const RlrecFit *fit, const RlrecNextItem *config, const RlrecSequen
 				 errdetail("It needs %zu MB for %d items and maintenance_work_mem is %zu MB.", needed / (1024 * 1024) + 1,
 						   data->n_items, fit->budget / (1024 * 1024)),
 				 errhint("Raise maintenance_work_mem, or lower option \"dimension\".")));
+	config->spare = fit->budget - needed;
 	ereport(fit->past != NULL ? NOTICE : DEBUG1,
 			(errmsg("training of learner \"supervised\" takes %zu MB", needed / (1024 * 1024) + 1),
 			 errdetail("There are %lld events, %d items and %d features of items.", (long long) data->start[data->n_users], data->n_items,
@@ -277,7 +301,7 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 	data.n_features = data.names.n_features = features.n_rows;
 	data.names.bucket = features.bucket;
 	data.features = features.items;
-	check_memory(fit, &config, &data, &features);
+	check_memory(fit, &config, &data, &features, warm ? &start : NULL);
 	result = rlrec_next_item_train(&config, &data, warm ? &start : NULL, fit->past);
 
 	model.shape = config.shape;

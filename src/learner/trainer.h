@@ -122,8 +122,8 @@ extern void rlrec_trainer_compose(RlrecTrainer *t, const int32 *rows, int32 n, r
 extern void rlrec_trainer_warm(RlrecTrainer *t, const RlrecNextItemStart *start);
 
 /*
- * A checkpoint, kept and found again: false when there is none of this shape and these options. Where the events are others, the validation
- * that it had is not theirs.
+ * A checkpoint, kept and found again: false when there is none of this shape and these options that fits in the spare memory. Where the
+ * events are others, the validation that it had is not theirs.
  */
 extern void rlrec_trainer_keep(const RlrecTrainer *t, RlrecPast *past);
 extern bool rlrec_trainer_resume(RlrecTrainer *t, RlrecPast *past, bool *same_events);

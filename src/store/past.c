@@ -27,11 +27,11 @@ typedef struct Past
 	const RlrecModel *model;	/* NULL until it is asked for */
 } Past;
 
-/* The agent's file; suffix is "" or that of the one being written. */
+/* The agent's file; suffix is "" or that of the one being written. Neither OID nor id alone is never used again. */
 static char *
 file_path(const RlrecAgent *agent, const char *suffix)
 {
-	return psprintf("%s/rlrec_%u_%u.checkpoint%s", PG_STAT_TMP_DIR, MyDatabaseId, agent->anchor, suffix);
+	return psprintf("%s/rlrec_%u_%u_%lld.checkpoint%s", PG_STAT_TMP_DIR, MyDatabaseId, agent->anchor, (long long) agent->id, suffix);
 }
 
 static const RlrecModel *
@@ -107,9 +107,9 @@ save(RlrecPast *base, const RlrecTensors *tensors)
 	pfree(new_path);
 }
 
-/* The file's bytes, aligned; NULL when there is none that can be read. */
+/* The file's bytes, aligned; NULL when there is none of at most so many that can be read. */
 static char *
-read_file(const char *path, uint64 *length)
+read_file(const char *path, Size most, uint64 *length)
 {
 	int			file = OpenTransientFile(path, O_RDONLY | PG_BINARY);
 	struct stat status;
@@ -117,7 +117,11 @@ read_file(const char *path, uint64 *length)
 
 	if (file < 0)
 		return NULL;
-	if (fstat(file, &status) == 0 && status.st_size > 0)
+	if (fstat(file, &status) == 0 && (Size) status.st_size > most)
+		ereport(NOTICE,
+				(errmsg("the checkpoint of an interrupted training is passed over"),
+				 errdetail("It takes %zu MB more than maintenance_work_mem leaves.", ((Size) status.st_size - most) / (1024 * 1024) + 1)));
+	else if (status.st_size > 0)
 	{
 		ssize_t		got = 1;
 
@@ -134,12 +138,12 @@ read_file(const char *path, uint64 *length)
 }
 
 static RlrecTensors *
-load(RlrecPast *base)
+load(RlrecPast *base, Size most)
 {
 	MemoryContext context = CurrentMemoryContext;
 	char	   *path = file_path(((Past *) base)->agent, "");
 	uint64		length = 0;
-	char	   *bytes = read_file(path, &length);
+	char	   *bytes = read_file(path, most, &length);
 	RlrecTensors *volatile tensors = NULL;
 
 	if (bytes == NULL)

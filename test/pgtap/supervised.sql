@@ -1,6 +1,6 @@
 -- The learner "supervised": it learns an order that counting pairs cannot, is deterministic, and stops clearly.
 SET client_min_messages = warning;
-SELECT plan(27);
+SELECT plan(28);
 
 -- The next item depends on the last but one: after x comes 10 + x whatever lies in between.
 CREATE TABLE events (id serial PRIMARY KEY, user_id int, item_id int, at int);
@@ -34,6 +34,9 @@ FROM rlrec.models WHERE agent = 'two';
 SELECT rlrec_create_agent('bad', 'events', learner => 'supervised', options => '{"heads": 3}') \g /dev/null
 SELECT throws_ok($$SELECT * FROM rlrec_train('bad')$$, '55000', 'learner "supervised" cannot be fitted', 'heads must divide the dimension');
 SELECT throws_ok($$SELECT rlrec_alter_agent('bad', '{"loss": "hinge"}')$$, '22023', 'invalid value of "loss" in options', 'an unknown loss');
+CREATE TABLE singles AS SELECT n AS user_id, n % 7 AS item_id, n AS at FROM generate_series(1, 50) n;
+SELECT rlrec_create_agent('single', 'singles', learner => 'supervised') \g /dev/null
+SELECT throws_ok($$SELECT * FROM rlrec_train('single')$$, '55000', 'learner "supervised" cannot be fitted', 'there is nothing that follows another');
 SELECT rlrec_alter_agent('bad', '{"heads": 1, "dimension": 1024, "hidden": 8192}') \g /dev/null
 SET maintenance_work_mem = '16MB';
 SELECT throws_ok($$SELECT * FROM rlrec_train('bad')$$, '55000', 'learner "supervised" cannot be fitted', 'memory is bounded beforehand');
