@@ -48,8 +48,7 @@ typedef struct RlrecFeatures
  * skipped; the rows of one id add up. How a column becomes features: features.c and docs/content.md.
  *
  * For the caller to do: switch to the role and the search_path under which the relation is to be read. The result is allocated in
- * CurrentMemoryContext. Errors: the relation or the id column is gone, a NULL id,
- * a value that is not finite, arrays of unequal length, more memory than maintenance_work_mem.
+ * CurrentMemoryContext. Errors: the relation or the id column is gone, a NULL id, a value that is not finite, arrays of unequal length, more memory than maintenance_work_mem.
  */
 extern RlrecFeatures *rlrec_features_read(Oid items, const char *id_column, const RlrecDictionary *dictionary);
 

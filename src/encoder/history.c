@@ -159,8 +159,8 @@ typedef struct TensorShape
 	int			columns;
 } TensorShape;
 
-void
-rlrec_history_describe(const RlrecHistoryShape *shape, int tensor, char *name, int *rows, int *columns)
+static TensorShape
+tensor_shape(const RlrecHistoryShape *shape, int tensor)
 {
 	int			d = shape->dimension;
 	const TensorShape parts[RLREC_HISTORY_PARTS] = {
@@ -179,16 +179,22 @@ rlrec_history_describe(const RlrecHistoryShape *shape, int tensor, char *name, i
 		{"gap", shape->gaps, d},
 		{"type", shape->types, d}
 	};
-	int			part = tensor % RLREC_HISTORY_PARTS;
 	int			of_rest = tensor - shape->blocks * RLREC_HISTORY_PARTS;
-	const TensorShape *which = of_rest >= 0 ? &rest[of_rest] : &parts[part];
 
-	if (of_rest >= 0)
-		snprintf(name, 64, "%s", which->name);
+	return of_rest >= 0 ? rest[of_rest] : parts[tensor % RLREC_HISTORY_PARTS];
+}
+
+void
+rlrec_history_describe(const RlrecHistoryShape *shape, int tensor, char *name, int *rows, int *columns)
+{
+	TensorShape which = tensor_shape(shape, tensor);
+
+	if (tensor >= shape->blocks * RLREC_HISTORY_PARTS)
+		snprintf(name, 64, "%s", which.name);
 	else
-		snprintf(name, 64, "block%d/%s", tensor / RLREC_HISTORY_PARTS, which->name);
-	*rows = which->rows;
-	*columns = which->columns;
+		snprintf(name, 64, "block%d/%s", tensor / RLREC_HISTORY_PARTS, which.name);
+	*rows = which.rows;
+	*columns = which.columns;
 }
 
 size_t
@@ -198,12 +204,9 @@ rlrec_history_parameters(const RlrecHistoryShape *shape)
 
 	for (int t = 0; t < rlrec_history_tensors(shape); t++)
 	{
-		char		name[64];
-		int			rows;
-		int			columns;
+		TensorShape tensor = tensor_shape(shape, t);
 
-		rlrec_history_describe(shape, t, name, &rows, &columns);
-		total += (size_t) rows * columns;
+		total += (size_t) tensor.rows * tensor.columns;
 	}
 	return total;
 }
@@ -215,13 +218,10 @@ rlrec_history_place(const RlrecHistoryShape *shape, real *parameters)
 
 	for (int t = 0; t < rlrec_history_tensors(shape); t++)
 	{
-		char		name[64];
-		int			rows;
-		int			columns;
+		TensorShape tensor = tensor_shape(shape, t);
 
-		rlrec_history_describe(shape, t, name, &rows, &columns);
 		weights.tensor[t] = parameters;
-		parameters += (size_t) rows * columns;
+		parameters += (size_t) tensor.rows * tensor.columns;
 	}
 	return weights;
 }
@@ -456,7 +456,8 @@ rlrec_history_scratch(const RlrecHistoryShape *shape, int n)
 	size_t		d = shape->dimension;
 	RlrecAttention attention = attention_of(shape);
 
-	return n * (6 * d + 3 * (size_t) shape->hidden) + 128 + rlrec_attention_scratch(&attention, n);
+	/* x, then of a block a, q, kv, o, r, and what follows them: attention's or the network's */
+	return n * 7 * d + 128 + Max(n * 3 * (size_t) shape->hidden, rlrec_attention_scratch(&attention, n));
 }
 
 /* x (n,d) += [sigmoid(input gate) *] r; scratch (n,d) */

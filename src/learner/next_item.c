@@ -21,6 +21,7 @@
 
 /* Positions of a micro-batch: at 64 dimensions and 3,000 items about 20 ms of a core */
 #define POSITIONS 1024
+#define SMALL_NETWORK (64 * 128 * 2)	/* dimension x hidden x blocks */
 
 /* Numbers of a block of logits, which should stay in the cache */
 #define LOGITS (1 << 18)
@@ -58,10 +59,14 @@ rlrec_trainer_run(RlrecTrainer *trainer, RlrecTask task)
 
 /* ---------------------------------------------------------------- memory */
 
+/* As many positions as take some milliseconds: POSITIONS of a small network, fewer of a larger one, but one history at least */
 static int
 micro_batch(const RlrecNextItem *config)
 {
-	return Max(POSITIONS, config->shape.length);
+	const RlrecHistoryShape *shape = &config->shape;
+	double		cost = (double) shape->dimension * Max(shape->dimension, shape->hidden) * shape->blocks / SMALL_NETWORK;
+
+	return Max((int) (POSITIONS / Max(cost, 1)), shape->length);
 }
 
 static int
@@ -111,10 +116,34 @@ rlrec_next_item_memory(const RlrecNextItem *config, const RlrecSequences *data)
 	return mul_size(numbers, sizeof(real));
 }
 
+/* Bytes that are cleared or copied between two looks at interrupts */
+#define PIECE (1 << 24)
+
 static void *
 allocate(Size count, Size size)
 {
-	return MemoryContextAllocExtended(CurrentMemoryContext, Max(mul_size(count, size), 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	Size		bytes = Max(mul_size(count, size), 1);
+	char	   *memory = MemoryContextAllocHuge(CurrentMemoryContext, bytes);
+
+	for (Size done = 0; done < bytes; done += PIECE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		memset(memory + done, 0, Min(PIECE, bytes - done));
+	}
+	return memory;
+}
+
+/* All parameters */
+static void
+copy(const RlrecTrainer *t, const real *from, real *to)
+{
+	Size		bytes = t->n * sizeof(real);
+
+	for (Size done = 0; done < bytes; done += PIECE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		memcpy((char *) to + done, (const char *) from + done, Min(PIECE, bytes - done));
+	}
 }
 
 #define ALLOCATE(count, type) ((type *) allocate((count), sizeof(type)))
@@ -213,8 +242,8 @@ create(RlrecTrainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 	}
 	rlrec_history_initialize(&config->shape, rlrec_random_key(config->seed, RLREC_STREAM_NETWORK), &t->weights);
 	if (t->average != NULL)
-		memcpy(t->average, t->parameters, t->n * sizeof(real));
-	memcpy(t->best, t->parameters, t->n * sizeof(real));
+		copy(t, t->parameters, t->average);
+	copy(t, t->parameters, t->best);
 }
 
 /* ---------------------------------------------------------------- validation */
@@ -267,7 +296,7 @@ validate_task(RlrecPool *pool, int s, void *argument)
 				above -= shard->mark[i] != u && scores[i] >= wanted;
 				shard->mark[i] = u;
 			}
-			if (above < RANKS)
+			if (above >= 0 && above < RANKS)	/* below 0 where scores are not finite */
 				shard->ndcg += 1 / log2(above + 2);
 		}
 	}
@@ -445,7 +474,7 @@ begin(RlrecTrainer *t, const RlrecNextItemStart *start, RlrecPast *past)
 	if (start == NULL)
 		return;
 	rlrec_trainer_warm(t, start);
-	memcpy(t->best, t->parameters, t->n * sizeof(real));
+	copy(t, t->parameters, t->best);
 	t->validation = validate(t, t->best);
 	ereport(DEBUG1, (errmsg_internal("start: validation NDCG@10 %.4f", t->validation)));
 }
@@ -464,7 +493,7 @@ judge(RlrecTrainer *t, double loss, double trained, instr_time started)
 	{
 		t->validation = ndcg;
 		t->best_epoch = t->epoch;
-		memcpy(t->best, weights, t->n * sizeof(real));
+		copy(t, weights, t->best);
 	}
 }
 
@@ -509,10 +538,10 @@ finish(RlrecTrainer *t, RlrecWindow *windows)
 	if (epochs == 0)
 		return;
 	t->finishing = true;
-	memcpy(t->parameters, t->best, t->n * sizeof(real));
+	copy(t, t->best, t->parameters);
 	for (int epoch = 1; epoch <= epochs; epoch++)
 		train_epoch(t, "training on the last events", epochs - epoch + 1, windows);
-	memcpy(t->best, t->average != NULL ? t->average : t->parameters, t->n * sizeof(real));
+	copy(t, t->average != NULL ? t->average : t->parameters, t->best);
 	ereport(DEBUG1, (errmsg_internal("finished by %d epochs", epochs)));
 }
 

@@ -41,6 +41,7 @@ typedef struct RlrecNextItemStart
 	const float *e;				/* (items,d) with features in them */
 	const float *projection;	/* (n_features,d) */
 	const float *network;		/* rlrec_history_parameters() of them */
+	bool		to_request;		/* its gaps of time are those to the event after */
 	int64		until;			/* time of the last event that it learned */
 } RlrecNextItemStart;
 
@@ -65,6 +66,7 @@ typedef struct RlrecNextItem
 	bool		new_only;		/* only fresh events are learned */
 	double		checkpoint;		/* seconds between checkpoints; 0 for none */
 	Size		spare;			/* bytes that reading a checkpoint may take */
+	uint64		options;		/* hash of all options as given, which a checkpoint must share */
 	uint64		seed;
 } RlrecNextItem;
 

@@ -191,12 +191,9 @@ hash_dictionary(uint64 seed, const RlrecDictionary *dictionary)
 static Fingerprint
 fingerprint_of(const RlrecTrainer *t)
 {
-	const RlrecNextItem *c = t->config;
 	const RlrecSequences *data = t->data;
-	const double options[] = {c->batch, c->negatives, c->loss, c->beta, c->shape.dropout, c->modality_dropout, c->average, c->adam.learning_rate,
-		c->adam.beta1, c->adam.beta2, c->adam.weight_decay, c->adam.clip, c->adam.warmup, c->new_only, c->seed};
 	Size		n = data->start[data->n_users];
-	Fingerprint result = {hash_array(1, options, sizeof(options)), 2};
+	Fingerprint result = {t->config->options, 1};
 
 	result.events = hash_array(result.events, data->start, (data->n_users + (Size) 1) * sizeof(int64));
 	result.events = hash_array(result.events, data->events.item, n * sizeof(int32));
@@ -210,6 +207,7 @@ fingerprint_of(const RlrecTrainer *t)
 	{
 		Size		entries = data->features.start[data->n_items];
 
+		result.events = hash_array(result.events, data->features.start, (data->n_items + (Size) 1) * sizeof(int32));
 		result.events = hash_array(result.events, data->names.bucket, data->n_features * sizeof(int32));
 		result.events = hash_array(result.events, data->features.feature, entries * sizeof(int32));
 		result.events = hash_array(result.events, data->features.value, entries * sizeof(float));
@@ -330,7 +328,7 @@ resume(RlrecTrainer *t, const RlrecTensors *tensors, bool *same_events)
 		!resume_vector(t, tensors, &carry, &shape, "m", t->m) || !resume_vector(t, tensors, &carry, &shape, "v", t->v) ||
 		!resume_vector(t, tensors, &carry, &shape, "best", t->best) ||
 		(t->average != NULL && !resume_vector(t, tensors, &carry, &shape, "average", t->average)))
-		elog(ERROR, "the checkpoint of a training lacks a vector");
+		elog(ERROR, "the checkpoint of a training lacks a vector");	/* which the fingerprint rules out */
 	carry_end(&carry);
 	t->step = (int64) counters[COUNTER_STEP];
 	t->epoch = (int) counters[COUNTER_EPOCH];

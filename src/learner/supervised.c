@@ -10,8 +10,11 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "common/hashfn.h"
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
+#include "data/split.h"
 #include "encoder/features.h"
 #include "learner/learner.h"
 #include "learner/next_item.h"
@@ -65,6 +68,8 @@ default_dropout(const RlrecEvents *events)
 		CHECK_FOR_INTERRUPTS();
 		for (int64 e = events->start[u]; e < events->end[u]; e++)
 		{
+			if (!(events->reward[e] > 0))
+				continue;
 			n_events++;
 			n_items += !met[events->item[e]];
 			met[events->item[e]] = true;
@@ -130,6 +135,7 @@ read_options(const RlrecFit *fit)
 	if (config.threads == 0)
 		config.threads = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
 	config.seed = rlrec_option_int(given, options, "seed");
+	config.options = given == NULL ? 0 : hash_bytes_extended((const unsigned char *) given, VARSIZE(given), 0);
 	return config;
 }
 
@@ -148,6 +154,17 @@ has_pair(const RlrecEvents *events)
 	return false;
 }
 
+/* What the events take here: an item, a gap, a type, and for a while a time; a user a start, what is fresh, and a window */
+static Size
+event_bytes(const RlrecEvents *events)
+{
+	Size		n = 0;
+
+	for (int32 u = 0; u < events->users.n; u++)
+		n += events->end[u] - events->start[u];
+	return add_size(mul_size(n, sizeof(int32) + 2 * sizeof(uint8) + sizeof(int64)), mul_size(events->users.n, 40));
+}
+
 static const char *
 obstacle(const RlrecFit *fit)
 {
@@ -161,9 +178,8 @@ obstacle(const RlrecFit *fit)
 		return "no user has two events with a positive reward";
 	data.n_users = fit->events->users.n;
 	data.n_items = fit->events->items.n;
-	data.n_features = fit->features ? fit->features->n_features : 0;
-	needed = rlrec_next_item_memory(&config, &data);
-	if (needed > fit->budget)
+	needed = rlrec_next_item_memory(&config, &data) + event_bytes(fit->events);
+	if (needed > fit->budget)	/* features are left out where they do not fit */
 		return psprintf("it needs %zu MB and maintenance_work_mem is %zu MB", needed / (1024 * 1024) + 1, fit->budget / (1024 * 1024));
 	return NULL;
 }
@@ -226,15 +242,64 @@ read_sequences(const RlrecFit *fit, int64 since, int64 *until)
 	return data;
 }
 
-static void
-check_memory(const RlrecFit *fit, RlrecNextItem *config, const RlrecSequences *data, const RlrecHashedFeatures *features,
-			 const RlrecNextItemStart *start)
+/* Hashes the features, in CurrentMemoryContext; none where that takes more than so many bytes. */
+static RlrecHashedFeatures
+hash_features(const RlrecFeatures *features, Size budget)
 {
-	Size		needed = add_size(rlrec_next_item_memory(config, data), mul_size(data->start[data->n_users], sizeof(int32) + 2 * sizeof(uint8)));
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(outer, "rlrec hashed features", ALLOCSET_DEFAULT_SIZES);
+	RlrecHashedFeatures hashed = {0};
 
-	needed = add_size(needed, features->bytes);
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(context);
+		hashed = rlrec_features_hash(features, budget);
+	}
+	PG_CATCH();
+	{
+		/* Hashing takes memory and nothing else, so this is all there is to undo. */
+		if (geterrcode() != ERRCODE_OUT_OF_MEMORY)
+			PG_RE_THROW();
+		FlushErrorState();
+		MemoryContextReset(context);
+		memset(&hashed, 0, sizeof(hashed));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(outer);
+	return hashed;
+}
+
+/* Gives the sequences their features, where the memory allows it, and says what training takes. */
+static void
+add_features(const RlrecFit *fit, RlrecNextItem *config, RlrecSequences *data, const RlrecNextItemStart *start)
+{
+	Size		base = event_bytes(fit->events);
+	RlrecHashedFeatures features = {0};
+	Size		needed;
+
 	if (start != NULL)
-		needed = add_size(needed, mul_size(start->names.items.n, start->shape.dimension * sizeof(float)));
+		base = add_size(base, mul_size(start->names.items.n, start->shape.dimension * sizeof(float)));
+	if (fit->features != NULL && fit->features->n_features > 0)
+	{
+		needed = add_size(base, rlrec_next_item_memory(config, data));
+		features = hash_features(fit->features, fit->budget - Min(fit->budget, needed));
+	}
+	data->n_features = features.n_rows;
+	needed = add_size(add_size(base, features.bytes), rlrec_next_item_memory(config, data));
+	if (fit->features != NULL && fit->features->n_features > 0 && (features.n_rows == 0 || needed > fit->budget))
+	{
+		if (needed > fit->budget || features.bytes == 0)
+			ereport(NOTICE,
+					(errmsg("training of learner \"supervised\" leaves the items table out"),
+					 errdetail("Its features do not fit in maintenance_work_mem, which is %zu MB.", fit->budget / (1024 * 1024)),
+					 errhint("Raise maintenance_work_mem, or give the agent a view of the items with fewer or shorter columns.")));
+		memset(&features, 0, sizeof(features));
+		data->n_features = 0;
+		needed = add_size(base, rlrec_next_item_memory(config, data));
+	}
+	data->names.n_features = features.n_rows;
+	data->names.bucket = features.bucket;
+	data->features = features.items;
 	if (needed > fit->budget)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
@@ -267,12 +332,20 @@ find_start(const RlrecFit *fit, RlrecNextItem *config, RlrecNextItemStart *start
 	if (deployed == NULL)
 		return false;
 	*start = rlrec_supervised_start(deployed);
-	if (!rlrec_next_item_can_start(&start->shape, &config->shape))
+	if (!rlrec_next_item_can_start(&start->shape, &config->shape) || start->to_request != gaps_to_request(fit->options))
 	{
 		ereport(NOTICE,
 				(errmsg("training starts from random weights"),
 				 errdetail("The options now give the network another shape than that of the version that serves.")));
 		return false;
+	}
+	if (!rlrec_split_has_time(fit->events))
+	{
+		if (strcmp(warm_start, "new") == 0)
+			ereport(NOTICE,
+					(errmsg("all events are learned, not only new ones"),
+					 errdetail("The events have no time that would tell which are new.")));
+		return true;
 	}
 	*since = start->until;
 	config->new_only = strcmp(warm_start, "new") == 0;
@@ -284,7 +357,6 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 {
 	RlrecNextItem config = read_options(fit);
 	RlrecSequences data;
-	RlrecHashedFeatures features = {0};
 	RlrecNextItemStart start;
 	RlrecNextItemResult result;
 	RlrecSupervisedModel model = {0};
@@ -294,14 +366,9 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 	if (fit->events->types.n > 1)
 		config.shape.types = fit->events->types.n + 1;
 	data = read_sequences(fit, since, &model.until);
-	if (!warm)
+	if (since == PG_INT64_MIN)
 		data.fresh = NULL;
-	if (fit->features != NULL)
-		features = rlrec_features_hash(fit->features, fit->budget);
-	data.n_features = data.names.n_features = features.n_rows;
-	data.names.bucket = features.bucket;
-	data.features = features.items;
-	check_memory(fit, &config, &data, &features, warm ? &start : NULL);
+	add_features(fit, &config, &data, warm ? &start : NULL);
 	result = rlrec_next_item_train(&config, &data, warm ? &start : NULL, fit->past);
 
 	model.shape = config.shape;
@@ -309,10 +376,12 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 	model.network = result.parameters;
 	model.n_items = data.n_items;
 	model.e = result.e;
-	model.n_features = features.n_rows;
-	model.bucket = features.bucket;
+	model.n_features = data.n_features;
+	model.bucket = data.names.bucket;
 	model.projection = result.projection;
 	model.epoch = result.epoch;
+	if (warm && result.epoch == 0)
+		model.until = since;	/* nothing was learned */
 	model.ndcg = result.ndcg;
 	rlrec_supervised_write(&model, strcmp(rlrec_option_choice(fit->options, options, "quantize"), "int8") == 0, prefix, tensors);
 }

@@ -4,8 +4,9 @@
  *
  * The tensors are `shape`, those of encoder/history.c by their names there, and the items' embeddings: `item_embedding` (items,d), or in
  * 8 bits `item_code` (items,d) and `item_scale` [items], of which tensor/quantize.h tells. A state is the encoder's after the last events;
- * `training` is until when events were learned and what that came to. An item's score is the product of the state and the item's embedding. The encoder reads the same embeddings as the score. Where items
+ * an item's score is the product of the state and the item's embedding. The encoder reads the same embeddings as the score. Where items
  * have features, `feature_bucket` [features], ascending, and `feature_projection` (features,d) are what the embeddings have of them.
+ * `training` is until when events were learned and what that came to.
  */
 #include "postgres.h"
 
@@ -212,6 +213,7 @@ rlrec_supervised_start(const RlrecModel *model)
 	memset(&start, 0, sizeof(start));
 	open_encoder(model, &network);
 	start.shape = network.shape;
+	start.to_request = ((const int32 *) rlrec_model_data(model, "shape", RLREC_I32, SHAPE_NUMBERS))[SHAPE_TO_REQUEST] != 0;
 	start.names.items = model->items;
 	start.names.types = model->types;
 	start.until = (int64) ((const double *) rlrec_model_data(model, "training", RLREC_F64, TRAINING_NUMBERS))[TRAINING_UNTIL];

@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "utils/array.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 
 #include "compat.h"
@@ -116,20 +117,50 @@ check_scores(int32 n, const float *scores)
 					 errhint("Scale it down: only its direction decides which items are near.")));
 }
 
-/* What the items have in common, in words; NULL where nothing is known of them. The items table is read as the agent's owner does. */
+/* Whether a column of the items table can hold an id of the events. */
+static bool
+id_fits(Oid events_type, Oid items_type, const char *id)
+{
+	int			bits = items_type == INT2OID ? 16 : items_type == INT4OID ? 32 : items_type == INT8OID ? 64 : 0;
+	long long	number;
+	char	   *end;
+
+	if (events_type == items_type || items_type == TEXTOID || items_type == VARCHAROID)
+		return true;
+	if (bits == 0)
+		return false;
+	errno = 0;
+	number = strtoll(id, &end, 10);
+	return end != id && *end == '\0' && errno == 0 && (bits == 64 || llabs(number) < 1LL << (bits - 1));
+}
+
+/*
+ * What the items have in common, in words; NULL where nothing is known of them. The items table is read as the caller, who may choose any
+ * state and so any items: what he may not see is not told.
+ */
 static Datum
 shared_by(const RlrecAgent *agent, const RlrecRecommendation *items, int n, bool *isnull)
 {
 	const char **ids = palloc(Max(n, 1) * sizeof(char *));
 	char	   *words = NULL;
-	RlrecRole	saved;
+	bool		missing = false;
+	int			n_ids = 0;
 
+	*isnull = true;
+	if (!OidIsValid(agent->items) ||
+		pg_class_aclcheck_ext(agent->items, GetUserId(), ACL_SELECT, &missing) != ACLCHECK_OK || missing)
+		return (Datum) 0;
 	for (int i = 0; i < n; i++)
-		ids[i] = pnstrdup(items[i].item, items[i].length);
-	if (OidIsValid(agent->items) && n > 0)
 	{
-		rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
-		words = rlrec_features_shared(agent->items, agent->item_key, n, ids);
+		ids[n_ids] = pnstrdup(items[i].item, items[i].length);
+		n_ids += id_fits(rlrec_column_type(agent->events, agent->item_column), rlrec_column_type(agent->items, agent->item_key), ids[n_ids]);
+	}
+	if (n_ids > 0)
+	{
+		RlrecRole	saved;
+
+		rlrec_run_as(&saved, GetUserId(), SECURITY_RESTRICTED_OPERATION);
+		words = rlrec_features_shared(agent->items, agent->item_key, n_ids, ids);
 		rlrec_run_back(&saved);
 	}
 	*isnull = words == NULL;

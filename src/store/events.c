@@ -129,7 +129,7 @@ arrange(Collector *collector)
 	int64		n = collector->n;
 	int64	   *start;
 	int64	   *end;
-	RlrecPlace	   *places;
+	RlrecPlace *places;
 
 	rlrec_progress("sorting events", 0, n);
 	events->users = rlrec_intern_finish(collector->users, &user_rank);
@@ -155,7 +155,7 @@ arrange(Collector *collector)
 	}
 	for (int64 i = 0; i < n; i++)
 	{
-		RlrecPlace	   *place = &places[end[user_rank[collector->user[i]]]++];
+		RlrecPlace *place = &places[end[user_rank[collector->user[i]]]++];
 
 		place->time = collector->time[i];
 		place->tie = collector->tie[i];

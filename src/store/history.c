@@ -21,7 +21,7 @@ typedef struct HistoryCollector
 	const RlrecModel *model;
 	bool	   *seen;
 	List	  **unknown;
-	RlrecPlace	   *places;
+	RlrecPlace *places;
 	int			n;
 	int			capacity;
 	MemoryContext context;
@@ -32,7 +32,7 @@ collect_history(void *argument, const RlrecEvent *event)
 {
 	HistoryCollector *collector = argument;
 	int32		item = rlrec_dictionary_find(&collector->model->items, event->item, event->item_length);
-	RlrecPlace	   *place;
+	RlrecPlace *place;
 
 	if (item < 0)
 	{

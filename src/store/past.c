@@ -192,7 +192,10 @@ void
 rlrec_past_forget(const RlrecAgent *agent)
 {
 	char	   *path = file_path(agent, "");
+	char	   *new_path = file_path(agent, ".new");
 
 	(void) unlink(path);
+	(void) unlink(new_path);
 	pfree(path);
+	pfree(new_path);
 }

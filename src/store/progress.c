@@ -37,7 +37,8 @@ enum
 	PROGRESS_STEPS,
 	PROGRESS_LOSS,				/* a double's bits, as the next; NaN for none */
 	PROGRESS_VALIDATION,
-	PROGRESS_STEPPING,			/* when the first step began */
+	PROGRESS_STEPPING,			/* when the first step began, and which it was: not 0 of a training that goes on */
+	PROGRESS_FIRST_STEP,
 	PROGRESS_PHASE,
 	PROGRESS_PHASE_SLOTS = 6,
 	PROGRESS_SLOTS = PROGRESS_PHASE + PROGRESS_PHASE_SLOTS
@@ -104,7 +105,16 @@ rlrec_progress_epoch(const char *phase, int epoch, int epochs, int64 step, int64
 	slot[PROGRESS_EPOCHS] = epochs;
 	memcpy(&slot[PROGRESS_LOSS], &loss, sizeof(loss));
 	memcpy(&slot[PROGRESS_VALIDATION], &validation, sizeof(validation));
-	slot[PROGRESS_STEPPING] = step == 0 ? GetCurrentTimestamp() : MyBEEntry->st_progress_param[PROGRESS_STEPPING];
+	if (step == 0 || MyBEEntry->st_progress_param[PROGRESS_EPOCHS] == 0)
+	{
+		slot[PROGRESS_STEPPING] = GetCurrentTimestamp();
+		slot[PROGRESS_FIRST_STEP] = step;
+	}
+	else
+	{
+		slot[PROGRESS_STEPPING] = MyBEEntry->st_progress_param[PROGRESS_STEPPING];
+		slot[PROGRESS_FIRST_STEP] = MyBEEntry->st_progress_param[PROGRESS_FIRST_STEP];
+	}
 	report(phase, slot);
 }
 
@@ -160,9 +170,9 @@ epoch_columns(const int64 *slot, Datum *values, bool *nulls)
 	values[COLUMN_STEPS] = Int64GetDatum(slot[PROGRESS_STEPS]);
 	values[COLUMN_LOSS] = number_or_null(slot[PROGRESS_LOSS], &nulls[COLUMN_LOSS]);
 	values[COLUMN_VALIDATION] = number_or_null(slot[PROGRESS_VALIDATION], &nulls[COLUMN_VALIDATION]);
-	nulls[COLUMN_SECONDS_LEFT] = step == 0;
+	nulls[COLUMN_SECONDS_LEFT] = step == slot[PROGRESS_FIRST_STEP];
 	values[COLUMN_SECONDS_LEFT] = Float8GetDatum((GetCurrentTimestamp() - slot[PROGRESS_STEPPING]) / 1e6 *
-												 (slot[PROGRESS_STEPS] - step) / Max(step, 1));
+												 (slot[PROGRESS_STEPS] - step) / Max(step - slot[PROGRESS_FIRST_STEP], 1));
 }
 
 /* Those of this database whose agent the caller may use. */

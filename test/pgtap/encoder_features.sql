@@ -1,6 +1,6 @@
 -- What the items table says lets the learner "supervised" place items that have no events.
 SET client_min_messages = warning;
-SELECT plan(27);
+SELECT plan(29);
 
 -- Items 1 .. 80 are sold, 81 .. 90 are new. Users who like the odd ones take odd ones, the others even ones.
 CREATE TABLE events (id serial PRIMARY KEY, user_id int, item_id int, at int);
@@ -64,6 +64,13 @@ DELETE FROM goods WHERE id >= 100;
 SELECT is(learn('nothing', 'id'), 1, 'no features');
 SELECT cmp_ok(told_apart('nothing'), '<', 0.80, 'tell nothing');
 
+-- Features that do not fit are left out, and auto goes on.
+CREATE TABLE wordy AS SELECT i AS id, (SELECT string_agg(md5(i || 'x' || n), ' ') FROM generate_series(1, 60) n) AS text FROM generate_series(1, 90) i;
+SELECT rlrec_create_agent('wordy', 'events', items => 'wordy', options => '{"epochs": 1}') \g /dev/null
+SET maintenance_work_mem = '40MB';
+SELECT is((SELECT version FROM rlrec_train('wordy')), 1, 'auto, with features that do not fit');
+SELECT ok(metrics->'validation_ndcg' ? 'supervised', 'has tried supervised without them') FROM rlrec.models WHERE agent = 'wordy';
+RESET maintenance_work_mem;
 SELECT is(learn('one', '*', '{"epochs": 2, "threads": 1}'), 1, 'one thread');
 SELECT is(learn('two', '*', '{"epochs": 2, "threads": 2}'), 1, 'two threads');
 SELECT ok(rlrec_model_weights('one') = rlrec_model_weights('two'), 'come to the same weights, bit for bit');

@@ -1,6 +1,6 @@
 -- States of the learner supervised: encoded, decoded, in 8 bits, exported and imported.
 SET client_min_messages = warning;
-SELECT plan(136);
+SELECT plan(143);
 
 CREATE TABLE events (id serial PRIMARY KEY, user_id int, item_id int, at int);
 INSERT INTO events (user_id, item_id, at)
@@ -53,6 +53,24 @@ SELECT version FROM rlrec_train('words') \g /dev/null
 SELECT ok(bool_and(shared ~ 'kind: (boots|rope) \(\d+ of 10\)' AND shared ~ 'price'), 'decoding says what the items share') FROM rlrec_decode('words', rlrec_encode('words', 1), 10);
 SELECT rlrec_alter_agent('words', candidates => 'boots') \g /dev/null
 SELECT ok(bool_and(shared ~ 'kind: boots \(6 of 6\)'), 'of the candidates alone') FROM rlrec_decode('words', rlrec_encode('words', 1), 6);
+CREATE ROLE visitor;
+SELECT format('GRANT USAGE ON SEQUENCE %s TO visitor', anchor) FROM rlrec.agents WHERE name = 'words' \gexec
+GRANT SELECT ON events, boots TO visitor;
+SET ROLE visitor;
+SELECT is(max(shared), NULL, 'nothing of what the caller may not see') FROM rlrec_decode('words', array_fill(0.5::float8, '{16}'), 6);
+RESET ROLE;
+CREATE TABLE named AS SELECT user_id, CASE WHEN item_id = 39 THEN 'sku-x' ELSE item_id::text END AS item_id, at FROM events;
+SELECT rlrec_create_agent('named', 'named', items => 'goods', item_key => 'item_id', learner => 'supervised', options => '{"epochs": 1, "dimension": 16, "hidden": 16, "length": 8}') \g /dev/null
+SELECT version FROM rlrec_train('named') \g /dev/null
+SELECT ok(bool_and(shared ~ 'kind: (boots|rope)'), 'ids that the items table cannot hold') FROM rlrec_decode('named', rlrec_encode('named', 1), 41);
+-- States wider than the network behind them, and narrower.
+SET maintenance_work_mem = '256MB';
+SELECT is(learn('wide', 'supervised', '{"epochs": 1, "dimension": 512, "hidden": 1, "length": 200}'), 1, 'a wide state');
+SELECT is((SELECT count(*) FROM generate_series(1, 20) u, rlrec_recommend(u, 5, 'wide')), 100::bigint, 'recommends');
+SELECT is(learn('deep', 'supervised', '{"epochs": 1, "dimension": 4, "hidden": 512, "blocks": 4}'), 1, 'a wide network');
+SELECT is((SELECT count(*) FROM generate_series(1, 20) u, rlrec_recommend(u, 5, 'deep')), 100::bigint, 'recommends');
+SELECT is((SELECT count(*) FROM rlrec_recommend(500, 5, 'wide')), 5::bigint, 'after a longer history too');
+RESET maintenance_work_mem;
 SELECT is(shared, NULL, 'one item shares nothing') FROM rlrec_decode('words', rlrec_encode('words', 1), 1);
 
 SELECT is(learn('shop', 'supervised'), 1, 'supervised is trained');

@@ -1,6 +1,6 @@
 -- Where a training of "supervised" starts: from the version that serves, over all events or only over new ones.
 SET client_min_messages = error;
-SELECT plan(15);
+SELECT plan(18);
 
 -- Two items of a progression tell the next; the steps 3 and 7 are known at first, step 11 comes later, as do ids 200 .. 209.
 CREATE TABLE walks (id serial PRIMARY KEY, user_id int, item_id int, event text, at timestamptz);
@@ -71,5 +71,16 @@ FROM rlrec_weights_tensors(rlrec_model_weights('walk')) tensor WHERE name = 'typ
 SELECT again('short', '{"warm_start": "all", "dimension": 16}') \g /dev/null
 SELECT is(tensor.shape, '{61,16}', 'another shape starts afresh') FROM rlrec_weights_tensors(rlrec_model_weights('short')) tensor WHERE name = 'item_embedding';
 SELECT throws_ok($$SELECT rlrec_alter_agent('short', '{"warm_start": "hot"}')$$, '22023', 'invalid value of "warm_start" in options', 'an unknown start');
+
+-- What a training in vain did not learn is new still.
+SELECT rlrec_alter_agent('walk', '{"quantize": "none"}') \g /dev/null
+SELECT walk('[900,1000)', 13, '2026-03-20') \g /dev/null
+SELECT again('walk', '{"warm_start": "new", "learning_rate": 1e-9, "epochs": 3}'), again('walk', '{"learning_rate": 0.002, "epochs": 30}') \g /dev/null
+SELECT cmp_ok(known('walk', 13, 3), '>=', 25, 'events that were learned in vain are learned again');
+-- Without a time nothing is known to be new.
+CREATE TABLE timeless AS SELECT user_id, item_id FROM walks ORDER BY id;
+SELECT rlrec_create_agent('timeless', 'timeless', learner => 'supervised', options => '{"epochs": 1, "warm_start": "new", "dimension": 32, "hidden": 32, "length": 8}') \g /dev/null
+SELECT is((SELECT version FROM rlrec_train('timeless')), 1, 'events without time');
+SELECT ok((metrics->>'best_epoch')::int >= 0 AND version = 2, 'are all learned again') FROM rlrec_train('timeless');
 
 SELECT * FROM finish();

@@ -26,7 +26,7 @@ sub told
 sub checkpoints { return scalar glob($node->data_dir . '/pg_stat_tmp/rlrec_*.checkpoint') ? 1 : 0; }
 
 # An agent whose epochs take some tenths of a second, and one that trains in one go.
-my $options = '"epochs": 20, "patience": 20, "checkpoint": 0.001, "length": 50, "dropout": 0.1, "threads": 1, "finish": 0.2';
+my $options = '"epochs": 20, "patience": 20, "checkpoint": 0.001, "length": 50, "threads": 1, "finish": 0.2';
 sql(qq(
 CREATE EXTENSION rlrec;
 CREATE TABLE items (id int PRIMARY KEY, colour text);
@@ -34,7 +34,7 @@ INSERT INTO items SELECT n, 'colour ' || n % 9 FROM generate_series(0, 699) n;
 CREATE TABLE events (id serial PRIMARY KEY, user_id int, item_id int REFERENCES items, event text, at timestamptz);
 INSERT INTO events (user_id, item_id, event, at)
 SELECT u, (u * 7 + e * (1 + u % 13)) % 700, CASE WHEN (u + e) % 5 = 0 THEN 'buy' ELSE 'see' END, timestamptz '2026-01-01' + e * interval '1 hour'
-FROM generate_series(1, 600) u, generate_series(1, 30) e;
+FROM generate_series(1, 400) u, generate_series(1, 30) e;
 CREATE FUNCTION make(agent text) RETURNS void LANGUAGE sql AS \$\$
 SELECT rlrec_create_agent(agent, 'events', items => 'items', rewards => '{"see": 1, "buy": 2}', learner => 'supervised', options => '{$options}')
 \$\$;
@@ -84,6 +84,7 @@ unlike($told, qr/goes on|ERROR/, 'one that is torn counts as none');
 
 my $id = sql("SELECT rlrec_train_async('killed')");
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM rlrec.training_progress WHERE agent = 'killed' AND epoch >= 5") or die 'no epoch 5';
+is(sql("SELECT eta < interval '1 hour' FROM rlrec.training_progress"), 't', 'the time to go is told');
 kill 'KILL', sql("SELECT pid FROM rlrec.trainings WHERE id = $id");
 $node->poll_query_until('postgres', "SELECT state = 'done' FROM rlrec.trainings WHERE id = $id") or die 'no end';
 is(sql("SELECT attempts FROM rlrec.trainings WHERE id = $id"), '2', 'after a crash it is tried again');
