@@ -286,13 +286,12 @@ add_features(const RlrecFit *fit, RlrecNextItem *config, RlrecSequences *data, c
 	}
 	data->n_features = features.n_rows;
 	needed = add_size(add_size(base, features.bytes), rlrec_next_item_memory(config, data));
-	if (fit->features != NULL && fit->features->n_features > 0 && (features.n_rows == 0 || needed > fit->budget))
+	if (fit->features != NULL && fit->features->n_features > 0 && (features.bytes == 0 || needed > fit->budget))
 	{
-		if (needed > fit->budget || features.bytes == 0)
-			ereport(NOTICE,
-					(errmsg("training of learner \"supervised\" leaves the items table out"),
-					 errdetail("Its features do not fit in maintenance_work_mem, which is %zu MB.", fit->budget / (1024 * 1024)),
-					 errhint("Raise maintenance_work_mem, or give the agent a view of the items with fewer or shorter columns.")));
+		ereport(NOTICE,
+				(errmsg("training of learner \"supervised\" leaves the items table out"),
+				 errdetail("Its features do not fit in maintenance_work_mem, which is %zu MB.", fit->budget / (1024 * 1024)),
+				 errhint("Raise maintenance_work_mem, or give the agent a view of the items with fewer or shorter columns.")));
 		memset(&features, 0, sizeof(features));
 		data->n_features = 0;
 		needed = add_size(base, rlrec_next_item_memory(config, data));
