@@ -11,8 +11,8 @@ CREATE TABLE taxi AS
 		FROM generate_series(0, 4) r(row), generate_series(0, 4) c(col), generate_series(0, 4) p(passenger), generate_series(0, 3) d(destination)
 		WHERE passenger <> destination
 	)
-	SELECT number::text AS state, action, 1::float8 AS probability, (((new_row * 5 + new_col) * 5 + new_passenger) * 4 + destination)::text AS next_state,
-		reward::float8, new_passenger = destination AS terminated
+	SELECT number::text AS state, action, 1::float8 AS probability,
+		(((new_row * 5 + new_col) * 5 + new_passenger) * 4 + destination)::text AS next_state, reward::float8, new_passenger = destination AS terminated
 	FROM state, (VALUES ('south'), ('north'), ('east'), ('west'), ('pickup'), ('dropoff')) a(action),
 		LATERAL (SELECT
 			CASE action WHEN 'south' THEN least(row + 1, 4) WHEN 'north' THEN greatest(row - 1, 0) ELSE row END AS new_row,
