@@ -25,6 +25,7 @@ typedef struct RlrecEvents
 	const int64 *time;			/* [events] microseconds since 2000-01-01; all 0 when the agent has no time column */
 	const float *reward;		/* [events] what `rewards` and the value column make of the event; 1 without them */
 	const uint8 *type;			/* [events] 1 + index in types, 0 for none */
+	int64		session;		/* microseconds; a longer gap between a user's events ends an episode; 0 for never */
 } RlrecEvents;
 
 #endif							/* RLREC_EVENTS_H */

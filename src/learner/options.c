@@ -105,6 +105,20 @@ rlrec_option_choice(const Jsonb *options, const RlrecOption *specs, const char *
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
+char *
+rlrec_option_text(const Jsonb *options, const RlrecOption *specs, const char *name)
+{
+	JsonbValue	buffer;
+	JsonbValue *value = find_value(options, name, &buffer);
+
+	(void) find_spec(specs, name);
+	if (value == NULL)
+		return NULL;
+	if (value->type != jbvString)
+		elog(ERROR, "option \"%s\" is not a text", name);
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
 List *
 rlrec_option_names(const Jsonb *options, const RlrecOption *specs, const char *name)
 {
@@ -148,6 +162,8 @@ describe_option(const RlrecOption *option)
 			return "an interval such as \"30 days\", or seconds";
 		case RLREC_OPTION_CHOICE:
 			return psprintf("one of %s", option->summary);
+		case RLREC_OPTION_TEXT:
+			return "a text that is not empty";
 		case RLREC_OPTION_NAMES:
 			return "an array of learners' names";
 	}
@@ -198,6 +214,8 @@ is_valid(const RlrecOption *option, const JsonbValue *value)
 		return value->type == jbvBool;
 	if (option->type == RLREC_OPTION_CHOICE)
 		return value->type == jbvString && is_choice(option->summary, value);
+	if (option->type == RLREC_OPTION_TEXT)
+		return value->type == jbvString && value->val.string.len > 0;
 	if (option->type == RLREC_OPTION_NAMES)
 		return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) && names_are_learners(value);
 	if (option->type == RLREC_OPTION_INTERVAL && value->type == jbvString)

@@ -15,6 +15,7 @@ typedef enum RlrecOptionType
 	RLREC_OPTION_REAL,
 	RLREC_OPTION_INTERVAL,		/* "30 days"; read as seconds */
 	RLREC_OPTION_CHOICE,		/* one of the words of the summary */
+	RLREC_OPTION_TEXT,			/* any but the empty one */
 	RLREC_OPTION_NAMES			/* ["itemknn", "markov"], each a learner's name */
 } RlrecOptionType;
 
@@ -23,7 +24,7 @@ typedef struct RlrecOption
 {
 	const char *name;
 	RlrecOptionType type;
-	double		initial;		/* default; of an interval in seconds; NAMES have none */
+	double		initial;		/* default; of an interval in seconds; TEXT and NAMES have none */
 	double		minimum;		/* inclusive */
 	double		maximum;		/* inclusive */
 	const char *summary;		/* of a CHOICE its words, "full, sampled"; the default is the first */
@@ -36,6 +37,9 @@ extern double rlrec_option_real(const Jsonb *options, const RlrecOption *specs, 
 
 /* A palloc'd word. */
 extern char *rlrec_option_choice(const Jsonb *options, const RlrecOption *specs, const char *name);
+
+/* A palloc'd C string, NULL when not given. */
+extern char *rlrec_option_text(const Jsonb *options, const RlrecOption *specs, const char *name);
 
 /* A List of palloc'd C strings, NIL when not given. */
 extern List *rlrec_option_names(const Jsonb *options, const RlrecOption *specs, const char *name);

@@ -40,6 +40,7 @@ enum
 const RlrecOption rlrec_agent_options[] = {
 	{"exclude_seen", RLREC_OPTION_BOOL, 1, 0, 1, "leave out what the user has had already"},
 	{"skip_missing", RLREC_OPTION_BOOL, 0, 0, 1, "pass over events whose user, item or time is NULL instead of raising an error"},
+	{"session", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "a longer gap between a user's events ends an episode; 0 for never"},
 	{"versions", RLREC_OPTION_INT, 5, 1, 1000, "how many versions are kept; the deployed one always is"},
 	{NULL}
 };

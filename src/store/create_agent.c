@@ -159,6 +159,17 @@ check_encoder(const RlrecAgent *agent)
 				 errhint("It has no encoder; leave it to \"auto\", or choose learner \"supervised\".")));
 }
 
+/* Options that speak of time need a column that tells it. */
+static void
+check_needs_time(const RlrecAgent *agent, const char *option)
+{
+	if (rlrec_option_real(agent->options, rlrec_agent_options, option) > 0 && agent->time_column == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" needs to know the time of an event", option),
+				 errhint("Name its column with time_column => '...', or leave the option out.")));
+}
+
 /* What create and alter both check, on the agent as it would become. */
 static void
 check_agent(RlrecAgent *agent)
@@ -172,6 +183,7 @@ check_agent(RlrecAgent *agent)
 	check_encoder(agent);
 	rlrec_agent_infer_columns(agent);
 	check_readable(agent->items, "items");
+	check_needs_time(agent, "session");
 }
 
 #define AGENT_ARGUMENTS 18

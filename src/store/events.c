@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "data/intern.h"
@@ -209,6 +210,7 @@ RlrecEvents *
 rlrec_events_read(const RlrecAgent *agent, Size budget, bool with_items, bool empty_ok)
 {
 	Collector	collector = {0};
+	RlrecEvents *events;
 
 	rlrec_agent_check_columns(agent);
 	collector.agent = agent;
@@ -235,7 +237,9 @@ rlrec_events_read(const RlrecAgent *agent, Size budget, bool with_items, bool em
 	check_budget(&collector, mul_size(collector.n, sizeof(RlrecPlace)));
 	if (with_items && OidIsValid(agent->items))
 		rlrec_ids_read(agent, agent->items, agent->item_key, collect_item, &collector);
-	return arrange(&collector);
+	events = arrange(&collector);
+	events->session = rlrec_option_real(agent->options, rlrec_agent_options, "session") * USECS_PER_SEC;
+	return events;
 }
 
 /* ---------------------------------------------------------------- ids of a relation */
