@@ -52,6 +52,7 @@ typedef struct RlrecOnline
 typedef struct RlrecOnlineLearner
 {
 	const char *name;
+	const RlrecOption *options;
 
 	/* Adds the tensors of a learner that has learned nothing. */
 	void		(*start) (RlrecOnline *online);

@@ -16,7 +16,8 @@ typedef enum RlrecOptionType
 	RLREC_OPTION_INTERVAL,		/* "30 days"; read as seconds */
 	RLREC_OPTION_CHOICE,		/* one of the words of the summary */
 	RLREC_OPTION_TEXT,			/* any but the empty one */
-	RLREC_OPTION_NAMES			/* ["itemknn", "markov"], each a learner's name */
+	RLREC_OPTION_NAMES,			/* ["itemknn", "markov"], each a learner's name */
+	RLREC_OPTION_STRINGS		/* ["left", "right"], distinct and not empty */
 } RlrecOptionType;
 
 /* An array of these ends with an entry whose name is NULL. */
@@ -41,7 +42,10 @@ extern char *rlrec_option_choice(const Jsonb *options, const RlrecOption *specs,
 /* A palloc'd C string, NULL when not given. */
 extern char *rlrec_option_text(const Jsonb *options, const RlrecOption *specs, const char *name);
 
-/* A List of palloc'd C strings, NIL when not given. */
+/* Whether the object has the key with a value that is not null. */
+extern bool rlrec_option_given(const Jsonb *options, const char *name);
+
+/* Of NAMES or STRINGS: a List of palloc'd C strings, NIL when not given. */
 extern List *rlrec_option_names(const Jsonb *options, const RlrecOption *specs, const char *name);
 
 /*
