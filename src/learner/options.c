@@ -162,6 +162,59 @@ rlrec_option_given(const Jsonb *options, const char *name)
 	return find_value(options, name, &buffer) != NULL;
 }
 
+/* Returns how many integers of the option's range the array has, at most RLREC_OPTION_MAX_INTS, else 0; value may be NULL. */
+static int
+read_ints(const RlrecOption *option, const JsonbValue *array, int *value)
+{
+	JsonbIterator *iterator;
+	JsonbValue	element;
+	JsonbIteratorToken token;
+	int			n = 0;
+
+	if (array->type != jbvBinary || !JsonContainerIsArray(array->val.binary.data))
+		return 0;
+	iterator = JsonbIteratorInit(array->val.binary.data);
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		double		number;
+
+		if (token != WJB_ELEM)
+			continue;
+		if (element.type != jbvNumeric || n == RLREC_OPTION_MAX_INTS)
+			return 0;
+		number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(element.val.numeric)));
+		if (!(number >= option->minimum && number <= option->maximum && number == rint(number)))
+			return 0;
+		if (value != NULL)
+			value[n] = (int) number;
+		n++;
+	}
+	return n;
+}
+
+int
+rlrec_option_ints(const Jsonb *options, const RlrecOption *specs, const char *name, int *value)
+{
+	const RlrecOption *spec = find_spec(specs, name);
+	JsonbValue	buffer;
+	JsonbValue *given = find_value(options, name, &buffer);
+	int			n = 0;
+
+	if (given != NULL)
+	{
+		n = read_ints(spec, given, value);
+		if (n == 0)
+			elog(ERROR, "option \"%s\" is not an array of integers", name);
+		return n;
+	}
+	for (const char *word = spec->summary; *word != '\0'; word += strspn(word, ", "))
+	{
+		value[n++] = atoi(word);
+		word += strcspn(word, ",");
+	}
+	return n;
+}
+
 /* ---------------------------------------------------------------- checking */
 
 static const char *
@@ -185,6 +238,9 @@ describe_option(const RlrecOption *option)
 			return "an array of learners' names";
 		case RLREC_OPTION_STRINGS:
 			return "an array of different strings, none of them empty";
+		case RLREC_OPTION_INTS:
+			return psprintf("an array of 1 to %d integers from %.0f to %.0f", RLREC_OPTION_MAX_INTS, option->minimum,
+							option->maximum);
 	}
 	return "";
 }
@@ -255,6 +311,8 @@ is_valid(const RlrecOption *option, const JsonbValue *value)
 		return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) && names_are_learners(value);
 	if (option->type == RLREC_OPTION_STRINGS)
 		return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) && strings_differ(value);
+	if (option->type == RLREC_OPTION_INTS)
+		return read_ints(option, value, NULL) > 0;
 	if (option->type == RLREC_OPTION_INTERVAL && value->type == jbvString)
 		number = seconds(option, value);
 	else if (value->type == jbvNumeric)

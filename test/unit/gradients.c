@@ -16,6 +16,7 @@
 #include "nn/linear.h"
 #include "nn/loss.h"
 #include "nn/policy_gradient.h"
+#include "nn/mlp.h"
 #include "tensor/blas.h"
 #include "tensor/random.h"
 
@@ -532,6 +533,50 @@ test_embedding(void)
 	compare("embedding, projection of features", value_embedding, 4 * D, w2, dprojection);
 }
 
+/* ---------------------------------------------------------------- the multilayer perceptron */
+
+static RlrecMlpShape mlp = {3, {D, H, 9, 3}, RLREC_MLP_RELU};
+
+static double
+value_mlp(void)
+{
+	return inner(N * 3, rlrec_mlp_forward(&mlp, w, N, x, scratch), c);
+}
+
+static void
+test_mlp(void)
+{
+	size_t		n = rlrec_mlp_parameters(&mlp);
+	real	   *gradient;
+	real	   *to_x = zeros(N * D);
+	double		worst = 0;
+
+	x = numbers(N * D, 1), c = numbers(N * 3, 1), scratch = zeros(rlrec_mlp_workspace(&mlp, N));
+	for (mlp.activation = RLREC_MLP_RELU; mlp.activation <= RLREC_MLP_TANH; mlp.activation++)
+	{
+		bool		relu = mlp.activation == RLREC_MLP_RELU;
+
+		w = numbers(n, 0.5), gradient = zeros(n);
+		(void) value_mlp();
+		rlrec_mlp_backward(&mlp, w, N, x, scratch, c, gradient, to_x);
+		compare(relu ? "relu perceptron, parameters" : "tanh perceptron, parameters", value_mlp, n, w, gradient);
+		compare(relu ? "relu perceptron, input" : "tanh perceptron, input", value_mlp, N * D, x, to_x);
+	}
+	mlp.activation = RLREC_MLP_TANH;
+	before = copied(3, rlrec_mlp_forward(&mlp, w, N, x, scratch));
+	after = rlrec_mlp_forward(&mlp, w, 1, x, scratch);
+	check(fabs(before[0] - after[0]) < 1e-12 && fabs(before[2] - after[2]) < 1e-12, "perceptron, one row is as many", 0);
+
+	/* orthogonal: the first layer's rows, 10 of 11 numbers, have length sqrt(2) and no angle; the last layer's columns length 0.01 */
+	rlrec_mlp_initialize(&mlp, 5, 0.01, w);
+	for (int i = 0; i < D; i++)
+		for (int j = 0; j <= i; j++)
+			worst = Max(worst, fabs(inner(H, w + i * H, w + j * H) - (i == j ? 2 : 0)));
+	for (int i = 0; i < 9; i++)
+		worst = Max(worst, fabs(w[n - 3 + i % 3]));
+	check(worst < 1e-12 && fabs(inner(27, w + n - 30, w + n - 30) - 3e-4) < 1e-12, "perceptron, orthogonal initialisation", worst);
+}
+
 /* ---------------------------------------------------------------- the encoder */
 
 static RlrecHistoryShape shape = {69, 12, 2, 2, 9, false, 0, 0, 0.2};
@@ -640,6 +685,7 @@ main(void)
 	test_bandit_expectation(0.7);
 	test_bandit_sampled();
 	test_embedding();
+	test_mlp();
 	test_history(false);
 	test_history(true);
 	test_gaps();
