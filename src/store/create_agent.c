@@ -28,6 +28,7 @@
 #include "store/agent.h"
 #include "store/catalog.h"
 #include "store/past.h"
+#include "store/reward.h"
 
 #define ANCHOR_PREFIX "agent_"
 
@@ -184,6 +185,7 @@ check_agent(RlrecAgent *agent)
 	rlrec_agent_infer_columns(agent);
 	check_readable(agent->items, "items");
 	check_needs_time(agent, "session");
+	rlrec_reward_check(agent);
 }
 
 #define AGENT_ARGUMENTS 18
