@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -40,6 +42,9 @@ enum
 const RlrecOption rlrec_agent_options[] = {
 	{"exclude_seen", RLREC_OPTION_BOOL, 1, 0, 1, "leave out what the user has had already"},
 	{"skip_missing", RLREC_OPTION_BOOL, 0, 0, 1, "pass over events whose user, item or time is NULL instead of raising an error"},
+	{"reward", RLREC_OPTION_TEXT, 0, 0, 0, "an SQL expression over the events table, instead of rewards and value column"},
+	{"reward_min", RLREC_OPTION_REAL, -INFINITY, -1e30, 1e30, "an event's reward is at least this"},
+	{"reward_max", RLREC_OPTION_REAL, INFINITY, -1e30, 1e30, "an event's reward is at most this"},
 	{"session", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "a longer gap between a user's events ends an episode; 0 for never"},
 	{"versions", RLREC_OPTION_INT, 5, 1, 1000, "how many versions are kept; the deployed one always is"},
 	{NULL}

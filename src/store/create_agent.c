@@ -29,6 +29,7 @@
 #include "store/bare_agent.h"
 #include "store/catalog.h"
 #include "store/past.h"
+#include "store/reward.h"
 
 #define ANCHOR_PREFIX "agent_"
 
@@ -190,6 +191,7 @@ check_agent(RlrecAgent *agent)
 	rlrec_agent_infer_columns(agent);
 	check_readable(agent->items, "items");
 	check_needs_time(agent, "session");
+	rlrec_reward_check(agent);
 }
 
 #define AGENT_ARGUMENTS 18
