@@ -13,6 +13,7 @@
 #include "encoder/history.h"
 #include "nn/adam.h"
 #include "nn/embedding.h"
+#include "nn/head.h"
 #include "nn/linear.h"
 #include "nn/loss.h"
 #include "nn/policy_gradient.h"
@@ -299,12 +300,13 @@ static const int32 never[2] = {2, 7};
 static const int32 sampled[H] = {1, 2, 3, 5, 8, 12, 0, 4, 6, 7, 9};
 static RlrecNegatives negatives = {RLREC_SAMPLED_SOFTMAX, H, sampled, NULL, NULL, 0.7};
 static real *positive, *dx, *dp, *dn;
+static const RlrecRowWeights *rows;
 
 static double
 value_full(void)
 {
 	memset(dp, 0, ITEMS * D * sizeof(real));
-	return 0.3 * rlrec_loss_full(N, ITEMS, D, 0.3, x, w, target, 2, never, dx, dp, y);
+	return 0.3 * rlrec_loss_full(N, ITEMS, D, 0.3, rows, x, w, target, 2, never, dx, dp, y);
 }
 
 static double
@@ -312,7 +314,7 @@ value_sampled(void)
 {
 	memset(dp, 0, N * D * sizeof(real));
 	memset(dn, 0, H * D * sizeof(real));
-	return 0.3 * rlrec_loss_sampled(N, D, 0.3, &negatives, x, target, positive, dx, dp, dn, y);
+	return 0.3 * rlrec_loss_sampled(N, D, 0.3, rows, &negatives, x, target, positive, dx, dp, dn, y);
 }
 
 static double
@@ -322,10 +324,96 @@ value_huber(void)
 	return 0.3 * rlrec_loss_huber(N * D, 0.3, 0.5, w, y);
 }
 
+static double
+value_expectile(void)
+{
+	memcpy(y, x, N * D * sizeof(real));
+	return 0.3 * rlrec_loss_expectile(N * D, 0.3, 0.8, w, y);
+}
+
+/* What the policy gradient with the top-K correction descends, -sum_i weight[i] (1 - (1 - p_i)^K) / b_i, by each row's cross-entropy */
+static double
+value_corrected(void)
+{
+	const RlrecRowWeights *corrected = rows;
+	double		value = 0;
+
+	rows = NULL;
+	for (int i = 0; i < N; i++)
+	{
+		double		p = exp(-rlrec_loss_full(1, ITEMS, D, 0, NULL, x + i * D, w, target + i, 2, never, dx, dp, y));
+
+		value -= corrected->weight[i] * (1 - pow(1 - p, corrected->top)) / exp(corrected->behaviour[i]);
+	}
+	rows = corrected;
+	return 0.3 * value;
+}
+
 static real *
 copied(size_t n, const real *from)
 {
 	return memcpy(malloc(n * sizeof(real)), from, n * sizeof(real));
+}
+
+static void
+test_row_weights(void)
+{
+	RlrecRowWeights weights = {numbers(N, 1), NULL, INFINITY, 3};
+	real	   *behaviour = numbers(N, 1);
+	real	   *to_x;
+	real	   *to_w;
+	double		loss;
+
+	x = numbers(N * D, 1), w = numbers(ITEMS * D, 1);
+	rows = &weights;
+	(void) value_full();
+	to_x = copied(N * D, dx), to_w = copied(ITEMS * D, dp);
+	compare("weighted full softmax, states", value_full, N * D, x, to_x);
+	compare("weighted full softmax, embeddings", value_full, ITEMS * D, w, to_w);
+	(void) value_sampled();
+	compare("weighted sampled softmax, states", value_sampled, N * D, x, copied(N * D, dx));
+
+	weights.behaviour = behaviour;
+	(void) value_full();
+	to_x = copied(N * D, dx);
+	compare("top-K corrected softmax, states", value_corrected, N * D, x, to_x);
+	weights.cap = 1e-6;
+	weights.top = 1;
+	loss = value_full();
+	weights.behaviour = NULL;
+	check(fabs(loss - 1e-6 * value_full()) < 1e-12, "the cap of the correction", fabs(loss - 1e-6 * value_full()));
+	rows = NULL;
+}
+
+/* Of three arms: the expected return of softmax(x), to be ascended, from actions that another policy chose */
+static const real arm_reward[3] = {1, -2, 0.5};
+
+static double
+value_arms(void)
+{
+	double		total = exp(x[0]) + exp(x[1]) + exp(x[2]);
+
+	return -(exp(x[0]) * arm_reward[0] + exp(x[1]) * arm_reward[1] + exp(x[2]) * arm_reward[2]) / total;
+}
+
+static void
+test_arms(void)
+{
+	static const real behaviour[3] = {0.5, 0.2, 0.3};
+	real		identity[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+	real		gradient[3] = {0};
+
+	x = numbers(3, 1);
+	for (int32 arm = 0; arm < 3; arm++)
+	{
+		real		chosen = log(behaviour[arm]);
+		RlrecRowWeights weights = {&arm_reward[arm], &chosen, INFINITY, 1};
+
+		(void) rlrec_loss_full(1, 3, 3, 1, &weights, x, identity, &arm, 0, NULL, dx, dp, y);
+		for (int i = 0; i < 3; i++)
+			gradient[i] += behaviour[arm] * dx[i];
+	}
+	compare("REINFORCE, enumerated over the actions of another policy", value_arms, 3, x, gradient);
 }
 
 static void
@@ -356,9 +444,14 @@ test_losses(void)
 		compare(strcat(strcpy(name, names[loss]), ", targets"), value_sampled, N * D, positive, to_w);
 		compare(strcat(strcpy(name, names[loss]), ", negatives"), value_sampled, H * D, w2, to_n);
 	}
-	w = numbers(N * D, 1);
+	negatives.loss = RLREC_SAMPLED_SOFTMAX;
+	test_row_weights();
+	test_arms();
+	x = numbers(N * D, 1), w = numbers(N * D, 1);
 	(void) value_huber();
 	compare("huber", value_huber, N * D, x, copied(N * D, y));
+	(void) value_expectile();
+	compare("expectile", value_expectile, N * D, x, copied(N * D, y));
 }
 
 /* ---------------------------------------------------------------- policy gradients: H actions */
@@ -575,6 +668,85 @@ test_mlp(void)
 	for (int i = 0; i < 9; i++)
 		worst = Max(worst, fabs(w[n - 3 + i % 3]));
 	check(worst < 1e-12 && fabs(inner(27, w + n - 30, w + n - 30) - 3e-4) < 1e-12, "perceptron, orthogonal initialisation", worst);
+/* ---------------------------------------------------------------- heads */
+
+static RlrecHead head;
+static const int32 own_item[N] = {3, 0, 12, 3, 5, 1, 1};
+static RlrecActions actions = {H, sampled, NULL};
+static real *scratch;
+
+/* Through random c of the numbers of actions, of V and of the softmax over the actions */
+static double
+value_head(void)
+{
+	rlrec_head_forward(N, D, &head, x, own_item, positive, &actions, scratch, y);
+	return inner(N * (1 + H), y, c);
+}
+
+static double
+value_state(void)
+{
+	rlrec_head_value(N, D, &head, x, y);
+	return inner(N, y, c);
+}
+
+static double
+value_actions(void)
+{
+	memcpy(y, x, N * (1 + H) * sizeof(real));
+	return 0.3 * rlrec_loss_actions(N, H, 0.3, sampled, negatives.correction, own_item, y, NULL);
+}
+
+static void
+test_head(void)
+{
+	size_t		n = rlrec_head_parameters(ITEMS, D);
+	real	   *parameters = numbers(n, 1);
+	real	   *gradient = zeros(n);
+	real	   *stopped = zeros(n);
+	RlrecHead	to = rlrec_head_place(D, gradient);
+	RlrecHead	to_stopped = rlrec_head_place(D, stopped);
+	real	   *dscratch = zeros(N * D + H);
+	real	   *to_x = zeros(N * D);
+	real	   *to_own = zeros(N * D);
+	real	   *to_actions = zeros(H * D);
+	real		weight = 0.7;
+	double		worst = 0;
+
+	head = rlrec_head_place(D, parameters);
+	x = numbers(N * D, 1), positive = numbers(N * D, 1), w2 = numbers(H * D, 1), c = numbers(N * (1 + H), 1), y = zeros(N * (1 + H));
+	scratch = zeros(N * D + H), actions.e = w2;
+	(void) value_head();
+	rlrec_head_backward(N, D, &head, x, own_item, positive, &actions, scratch, c, &to, dscratch, to_x, to_own, to_actions);
+	rlrec_head_backward(N, D, &head, x, own_item, positive, &actions, scratch, c, &to_stopped, dscratch, NULL, NULL, NULL);
+	compare("head, parameters", value_head, n, parameters, gradient);
+	compare("head that ends the gradient, parameters", value_head, n, parameters, stopped);
+	compare("head, states", value_head, N * D, x, to_x);
+	compare("head, own actions", value_head, N * D, positive, to_own);
+	compare("head, actions in common", value_head, H * D, w2, to_actions);
+
+	memset(gradient, 0, n * sizeof(real));
+	rlrec_head_value_backward(N, D, x, c, &to);
+	compare("value of a state, parameters", value_state, n, parameters, gradient);
+
+	/* What serving ranks by is the head's number up to what all actions of a state share. */
+	(void) value_head();
+	rlrec_head_blend(N, D, 0.5, 1, &head, &weight, x, scratch);
+	for (int i = 0; i < N; i++)
+		for (int j = 1; j < H; j++)
+		{
+			const real *row = y + i * (1 + H) + 1;
+			double		served = inner(D, scratch + i * D, w2 + j * D) - inner(D, scratch + i * D, w2) +
+				weight * (head.bias[sampled[j]] - head.bias[sampled[0]]);
+			double		own = 0.5 * (inner(D, x + i * D, w2 + j * D) - inner(D, x + i * D, w2)) + weight * (row[j] - row[0]);
+
+			worst = Max(worst, fabs(served - own));
+		}
+	check(worst < 1e-10, "head, what is served is what is learned", worst);
+
+	x = numbers(N * (1 + H), 1);
+	(void) value_actions();
+	compare("softmax over actions", value_actions, N * (1 + H), x, copied(N * (1 + H), y));
 }
 
 /* ---------------------------------------------------------------- the encoder */
@@ -686,6 +858,7 @@ main(void)
 	test_bandit_sampled();
 	test_embedding();
 	test_mlp();
+	test_head();
 	test_history(false);
 	test_history(true);
 	test_gaps();
