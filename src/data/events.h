@@ -9,6 +9,13 @@
 
 #define RLREC_MAX_TYPES 255
 
+/* Bytes without a terminator; NULL for none. */
+typedef struct RlrecKey
+{
+	const char *bytes;
+	int32		length;
+} RlrecKey;
+
 /*
  * Each user's events, oldest first, ordered by (time, integer primary key, else ctid). User u has the events start[u] .. end[u] - 1.
  * A split of the data is another `end` over the same arrays: both leave-one-out and the temporal split cut each user's sequence
@@ -26,6 +33,17 @@ typedef struct RlrecEvents
 	const float *reward;		/* [events] what `rewards` and the value column make of the event; 1 without them */
 	const uint8 *type;			/* [events] 1 + index in types, 0 for none */
 	int64		session;		/* microseconds; a longer gap between a user's events ends an episode; 0 for never */
+	const RlrecKey *key;		/* [users.n] what names each user's state, with option "expression"; NULL where it is his id */
 } RlrecEvents;
+
+static inline RlrecKey
+rlrec_events_key(const RlrecEvents *events, int32 user)
+{
+	const int32 *offset = events->users.offset;
+
+	if (events->key != NULL)
+		return events->key[user];
+	return (RlrecKey) {events->users.bytes + offset[user], offset[user + 1] - offset[user]};
+}
 
 #endif							/* RLREC_EVENTS_H */

@@ -198,7 +198,7 @@ static RlrecHistory
 history_of(const Everybody *all, int32 u, RlrecItemSet *seen)
 {
 	const RlrecEvents *events = all->events;
-	RlrecHistory history = {0, all->item, all->time, all->reward, all->type, all->now};
+	RlrecHistory history = {0, all->item, all->time, all->reward, all->type, all->now, rlrec_events_key(events, u)};
 
 	for (int64 e = events->start[u]; e < events->end[u]; e++)
 	{
@@ -294,7 +294,7 @@ rlrec_similar_items(PG_FUNCTION_ARGS)
 		/* What it would recommend to someone who had only this item. */
 		const int64 now = rlrec_events_now(agent);
 		const float one = 1;
-		RlrecHistory history = {1, &item, &now, &one, NULL, now};
+		RlrecHistory history = {1, &item, &now, &one, NULL, now, {NULL, 0}};
 
 		(void) rlrec_score_history(model, &history, scores);
 	}

@@ -111,6 +111,7 @@ rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecModel *
 	rlrec_places_sort(collector.places, collector.n);
 	history_of_places(history, collector.places, collector.n);
 	history->now = rlrec_events_now(agent);
+	history->key = (RlrecKey) {pstrdup(user), (int32) strlen(user)};
 	pfree(collector.places);
 }
 

@@ -668,8 +668,6 @@ test_mlp(void)
 	for (int i = 0; i < 9; i++)
 		worst = Max(worst, fabs(w[n - 3 + i % 3]));
 	check(worst < 1e-12 && fabs(inner(27, w + n - 30, w + n - 30) - 3e-4) < 1e-12, "perceptron, orthogonal initialisation", worst);
-}
-
 /* ---------------------------------------------------------------- heads */
 
 static RlrecHead head;
