@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "data/rewards.h"
 #include "data/split.h"
 
 #define LEAST_EVENTS 3			/* of a user whom leave-one-out tests */
@@ -68,6 +69,7 @@ rlrec_split_leave_one_out(const RlrecEvents *events)
 		start[split->n_tests] = split->n_tests;
 	}
 	split->item = item;
+	rlrec_rewards_apply(&split->train);
 	return split;
 }
 
@@ -208,6 +210,7 @@ rlrec_split_temporal(const RlrecEvents *events, double quantile)
 	}
 	pfree(met);
 	split->item = item;
+	rlrec_rewards_apply(&split->train);
 	return split;
 }
 
