@@ -18,6 +18,7 @@ typedef struct RlrecSplit
 	const int32 *user;			/* [n_tests] index in train.users, ascending */
 	const int64 *start;			/* [n_tests + 1] into item */
 	const int32 *item;			/* [start[n_tests]] */
+	const float *reward;		/* [start[n_tests]] of the items' events, positive */
 } RlrecSplit;
 
 /*

@@ -84,8 +84,8 @@ eligible_learners(const RlrecAgent *agent, const RlrecFit *fit)
 static void
 return_metrics(ReturnSetInfo *result, const RlrecLearner *learner, const RlrecMetrics *metrics)
 {
-	Datum		values[11];
-	bool		nulls[11] = {false};
+	Datum		values[12];
+	bool		nulls[12] = {false};
 
 	values[0] = CStringGetTextDatum(learner->name);
 	values[1] = Int64GetDatum(metrics->users);
@@ -98,6 +98,7 @@ return_metrics(ReturnSetInfo *result, const RlrecLearner *learner, const RlrecMe
 	values[8] = Float8GetDatum(metrics->novelty);
 	values[9] = Float8GetDatum(metrics->diversity);
 	values[10] = Float8GetDatum(metrics->fit_seconds + metrics->seconds);
+	values[11] = Float8GetDatum(metrics->reward_ndcg);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 

@@ -149,7 +149,7 @@ sampled_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, i
 	{
 		size_t		at = (size_t) i * d;
 
-		loss += rlrec_loss_sampled(Min(t->logits_rows, n - i), d, t->weight, &negatives, states + at, shard->target + i,
+		loss += rlrec_loss_sampled(Min(t->logits_rows, n - i), d, t->weight, NULL, &negatives, states + at, shard->target + i,
 								   shard->positive + at, shard->dstates + at, shard->dpositive + at, shard->dnegative,
 								   shard->logits);
 	}
@@ -165,7 +165,7 @@ full_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, int 
 	double		loss = 0;
 
 	for (int i = 0; i < n && !rlrec_pool_stopping(pool); i += t->logits_rows)
-		loss += rlrec_loss_full(Min(t->logits_rows, n - i), t->data->n_items, d, t->weight, states + (size_t) i * d, t->e,
+		loss += rlrec_loss_full(Min(t->logits_rows, n - i), t->data->n_items, d, t->weight, NULL, states + (size_t) i * d, t->e,
 								shard->target + i, t->data->n_items - t->n_warm, t->catalog + t->n_warm,
 								shard->dstates + (size_t) i * d, shard->gradient, shard->logits);
 	return loss;

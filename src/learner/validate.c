@@ -159,12 +159,35 @@ judge_create(const RlrecModel *model, const RlrecSplit *split, int k)
 	return judge;
 }
 
+static int
+compare_descending(const void *a, const void *b)
+{
+	float		x = *(const float *) a;
+	float		y = *(const float *) b;
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* The DCG of a list that has the test items first, by their rewards. */
+static double
+ideal_reward(int k, const float *reward, int64 n_test)
+{
+	float	   *sorted = alloc_zero(n_test, sizeof(float));
+	double		ideal = 0;
+
+	memcpy(sorted, reward, n_test * sizeof(float));
+	qsort(sorted, n_test, sizeof(float), compare_descending);
+	for (int64 r = 0; r < Min(k, n_test); r++)
+		ideal += sorted[r] / log2(r + 2);
+	return ideal;
+}
+
 /*
  * The test items' ranks, as hits, DCG and the best one. Scores of what is not eligible become -infinity: such an item is above nothing,
  * and a test item that is in the history keeps the score it had.
  */
 static void
-judge_ranks(const Judge *judge, float *scores, const int32 *test, int64 n_test, RlrecMetrics *user)
+judge_ranks(const Judge *judge, float *scores, const int32 *test, const float *reward, int64 n_test, RlrecMetrics *user)
 {
 	int32		n_items = judge->model->items.n;
 	int64		best = PG_INT64_MAX;
@@ -196,9 +219,11 @@ judge_ranks(const Judge *judge, float *scores, const int32 *test, int64 n_test, 
 		{
 			hits++;
 			user->ndcg += 1 / log2(rank + 2);
+			user->reward_ndcg += reward[t] / log2(rank + 2);
 		}
 	}
 	user->ndcg /= judge->ideal[Min(judge->k, n_test) - 1];
+	user->reward_ideal = ideal_reward(judge->k, reward, n_test);
 	user->precision = (double) hits / judge->k;
 	user->recall = (double) hits / n_test;
 	user->hit_rate = hits > 0;
@@ -223,7 +248,7 @@ judge_user(Judge *judge, int32 t)
 	for (int64 e = train->start[u]; e < train->end[u]; e++)
 		judge->eligible[train->item[e]] = false;
 	n = rlrec_topk(model->items.n, scores, judge->eligible, judge->k, list);
-	judge_ranks(judge, scores, split->item + split->start[t], split->start[t + 1] - split->start[t], &user);
+	judge_ranks(judge, scores, split->item + split->start[t], split->reward + split->start[t], split->start[t + 1] - split->start[t], &user);
 	for (int64 e = train->start[u]; e < train->end[u]; e++)
 		judge->eligible[train->item[e]] = true;
 
@@ -282,11 +307,14 @@ rlrec_validate(const RlrecModel *model, const RlrecSplit *split, int k, float *u
 		metrics->mrr += user.mrr / n;
 		metrics->novelty += user.novelty / n;
 		metrics->diversity += user.diversity / n;
+		metrics->reward_ndcg += user.reward_ndcg;
+		metrics->reward_ideal += user.reward_ideal;
 		MemoryContextReset(scratch);
 	}
 	for (int32 i = 0; i < model->items.n; i++)
 		shown += judge.shown[i];
 	metrics->users = split->n_tests;
+	metrics->reward_ndcg /= metrics->reward_ideal > 0 ? metrics->reward_ideal : 1;
 	metrics->coverage = (double) shown / Max(model->items.n, 1);
 	metrics->seconds = seconds_since(started);
 

@@ -20,6 +20,8 @@ typedef struct RlrecMetrics
 	double		coverage;		/* share of the catalogue */
 	double		novelty;		/* bits */
 	double		diversity;
+	double		reward_ndcg;	/* over the rewards of all users together; of one user the sum and, in reward_ideal, its most */
+	double		reward_ideal;
 	double		seconds;		/* to score and rank */
 	double		fit_seconds;	/* 0 from rlrec_validate() */
 } RlrecMetrics;

@@ -109,6 +109,8 @@ agent_of_tuple(HeapTuple tuple, TupleDesc descriptor)
 		return NULL;
 
 	agent = palloc0(sizeof(RlrecAgent));
+	agent->xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
+	agent->place = tuple->t_self;
 	agent->id = DatumGetInt64(values[AGENT_ID - 1]);
 	agent->name = TextDatumGetCString(values[AGENT_NAME - 1]);
 	agent->anchor = DatumGetObjectId(values[AGENT_ANCHOR - 1]);

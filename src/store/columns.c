@@ -374,6 +374,12 @@ check_column(const RlrecAgent *agent, Oid relation, const char *column, const ch
 void
 rlrec_agent_check_columns(const RlrecAgent *agent)
 {
+	if (!OidIsValid(agent->events))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("agent \"%s\" has no events", agent->name),
+				 errdetail("It is a bare environment: it learns by rlrec_observe() and answers by rlrec_act()."),
+				 errhint("An agent that is trained and recommends is made with rlrec_create_agent('name', events => 'events').")));
 	check_relation(agent, agent->events, "events");
 	check_relation(agent, agent->items, "items");
 	check_relation(agent, agent->candidates, "candidates");

@@ -13,8 +13,11 @@
 #include "encoder/history.h"
 #include "nn/adam.h"
 #include "nn/embedding.h"
+#include "nn/head.h"
 #include "nn/linear.h"
 #include "nn/loss.h"
+#include "nn/policy_gradient.h"
+#include "nn/mlp.h"
 #include "tensor/blas.h"
 #include "tensor/random.h"
 
@@ -297,12 +300,13 @@ static const int32 never[2] = {2, 7};
 static const int32 sampled[H] = {1, 2, 3, 5, 8, 12, 0, 4, 6, 7, 9};
 static RlrecNegatives negatives = {RLREC_SAMPLED_SOFTMAX, H, sampled, NULL, NULL, 0.7};
 static real *positive, *dx, *dp, *dn;
+static const RlrecRowWeights *rows;
 
 static double
 value_full(void)
 {
 	memset(dp, 0, ITEMS * D * sizeof(real));
-	return 0.3 * rlrec_loss_full(N, ITEMS, D, 0.3, x, w, target, 2, never, dx, dp, y);
+	return 0.3 * rlrec_loss_full(N, ITEMS, D, 0.3, rows, x, w, target, 2, never, dx, dp, y);
 }
 
 static double
@@ -310,7 +314,7 @@ value_sampled(void)
 {
 	memset(dp, 0, N * D * sizeof(real));
 	memset(dn, 0, H * D * sizeof(real));
-	return 0.3 * rlrec_loss_sampled(N, D, 0.3, &negatives, x, target, positive, dx, dp, dn, y);
+	return 0.3 * rlrec_loss_sampled(N, D, 0.3, rows, &negatives, x, target, positive, dx, dp, dn, y);
 }
 
 static double
@@ -320,10 +324,96 @@ value_huber(void)
 	return 0.3 * rlrec_loss_huber(N * D, 0.3, 0.5, w, y);
 }
 
+static double
+value_expectile(void)
+{
+	memcpy(y, x, N * D * sizeof(real));
+	return 0.3 * rlrec_loss_expectile(N * D, 0.3, 0.8, w, y);
+}
+
+/* What the policy gradient with the top-K correction descends, -sum_i weight[i] (1 - (1 - p_i)^K) / b_i, by each row's cross-entropy */
+static double
+value_corrected(void)
+{
+	const RlrecRowWeights *corrected = rows;
+	double		value = 0;
+
+	rows = NULL;
+	for (int i = 0; i < N; i++)
+	{
+		double		p = exp(-rlrec_loss_full(1, ITEMS, D, 0, NULL, x + i * D, w, target + i, 2, never, dx, dp, y));
+
+		value -= corrected->weight[i] * (1 - pow(1 - p, corrected->top)) / exp(corrected->behaviour[i]);
+	}
+	rows = corrected;
+	return 0.3 * value;
+}
+
 static real *
 copied(size_t n, const real *from)
 {
 	return memcpy(malloc(n * sizeof(real)), from, n * sizeof(real));
+}
+
+static void
+test_row_weights(void)
+{
+	RlrecRowWeights weights = {numbers(N, 1), NULL, INFINITY, 3};
+	real	   *behaviour = numbers(N, 1);
+	real	   *to_x;
+	real	   *to_w;
+	double		loss;
+
+	x = numbers(N * D, 1), w = numbers(ITEMS * D, 1);
+	rows = &weights;
+	(void) value_full();
+	to_x = copied(N * D, dx), to_w = copied(ITEMS * D, dp);
+	compare("weighted full softmax, states", value_full, N * D, x, to_x);
+	compare("weighted full softmax, embeddings", value_full, ITEMS * D, w, to_w);
+	(void) value_sampled();
+	compare("weighted sampled softmax, states", value_sampled, N * D, x, copied(N * D, dx));
+
+	weights.behaviour = behaviour;
+	(void) value_full();
+	to_x = copied(N * D, dx);
+	compare("top-K corrected softmax, states", value_corrected, N * D, x, to_x);
+	weights.cap = 1e-6;
+	weights.top = 1;
+	loss = value_full();
+	weights.behaviour = NULL;
+	check(fabs(loss - 1e-6 * value_full()) < 1e-12, "the cap of the correction", fabs(loss - 1e-6 * value_full()));
+	rows = NULL;
+}
+
+/* Of three arms: the expected return of softmax(x), to be ascended, from actions that another policy chose */
+static const real arm_reward[3] = {1, -2, 0.5};
+
+static double
+value_arms(void)
+{
+	double		total = exp(x[0]) + exp(x[1]) + exp(x[2]);
+
+	return -(exp(x[0]) * arm_reward[0] + exp(x[1]) * arm_reward[1] + exp(x[2]) * arm_reward[2]) / total;
+}
+
+static void
+test_arms(void)
+{
+	static const real behaviour[3] = {0.5, 0.2, 0.3};
+	real		identity[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+	real		gradient[3] = {0};
+
+	x = numbers(3, 1);
+	for (int32 arm = 0; arm < 3; arm++)
+	{
+		real		chosen = log(behaviour[arm]);
+		RlrecRowWeights weights = {&arm_reward[arm], &chosen, INFINITY, 1};
+
+		(void) rlrec_loss_full(1, 3, 3, 1, &weights, x, identity, &arm, 0, NULL, dx, dp, y);
+		for (int i = 0; i < 3; i++)
+			gradient[i] += behaviour[arm] * dx[i];
+	}
+	compare("REINFORCE, enumerated over the actions of another policy", value_arms, 3, x, gradient);
 }
 
 static void
@@ -354,9 +444,154 @@ test_losses(void)
 		compare(strcat(strcpy(name, names[loss]), ", targets"), value_sampled, N * D, positive, to_w);
 		compare(strcat(strcpy(name, names[loss]), ", negatives"), value_sampled, H * D, w2, to_n);
 	}
-	w = numbers(N * D, 1);
+	negatives.loss = RLREC_SAMPLED_SOFTMAX;
+	test_row_weights();
+	test_arms();
+	x = numbers(N * D, 1), w = numbers(N * D, 1);
 	(void) value_huber();
 	compare("huber", value_huber, N * D, x, copied(N * D, y));
+	(void) value_expectile();
+	compare("expectile", value_expectile, N * D, x, copied(N * D, y));
+}
+
+/* ---------------------------------------------------------------- policy gradients: H actions */
+
+static const int32 taken[N] = {3, 0, 10, 3, 5, 1, 1};
+static real *advantage, *propensity, *old;
+static real clipping;
+
+static double
+value_policy_gradient(void)
+{
+	memcpy(y, x, N * H * sizeof(real));
+	return 0.3 * rlrec_loss_policy_gradient(N, H, 0.3, 0.2, taken, advantage, propensity, y);
+}
+
+static double
+value_clipped_surrogate(void)
+{
+	memcpy(y, x, N * H * sizeof(real));
+	return 0.3 * rlrec_loss_clipped_surrogate(N, H, 0.3, 0.2, 0.2, taken, advantage, propensity, y);
+}
+
+static double
+value_critic(void)
+{
+	memcpy(y, x, N * sizeof(real));
+	return 0.3 * rlrec_loss_value(N, 0.3, clipping, old, w, y);
+}
+
+static void
+test_policy_gradient(void)
+{
+	real		log_p[H];
+	real		loss;
+
+	x = numbers(N * H, 1), y = zeros(N * H), advantage = numbers(N, 1), propensity = numbers(N, 1);
+	(void) value_policy_gradient();
+	compare("policy gradient, logits", value_policy_gradient, N * H, x, copied(N * H, y));
+
+	/* ratios of .5, .7, .9, .. 1.7: below, inside and above the clip, with advantages of both signs */
+	for (int i = 0; i < N; i++)
+	{
+		real		p[H];
+
+		memcpy(p, x + i * H, sizeof(p));
+		rlrec_softmax(H, NULL, p);
+		propensity[i] = p[taken[i]] / (0.5 + 0.2 * i);
+		advantage[i] = (i % 2 == 0 ? 1 : -1) * (1 + 0.1 * i);
+		log_p[i] = log(p[taken[i]]);
+	}
+	(void) value_clipped_surrogate();
+	compare("clipped surrogate, logits", value_clipped_surrogate, N * H, x, copied(N * H, y));
+	loss = 0;
+	for (int i = 0; i < N; i++)
+		loss -= (i % 2 == 0 ? Min(0.5 + 0.2 * i, 1.2) : Max(0.5 + 0.2 * i, 0.8)) * advantage[i];
+	memcpy(y, x, N * H * sizeof(real));
+	loss -= rlrec_loss_clipped_surrogate(N, H, 0.3, 0, 0.2, taken, advantage, propensity, y);
+	check(fabs(loss) < 1e-12, "clipped surrogate, of known ratios", fabs(loss));
+
+	rlrec_importance(N, H, 1.2, taken, propensity, x, y);
+	loss = 0;
+	for (int i = 0; i < N; i++)
+		loss = Max(loss, fabs(y[i] - Min(0.5 + 0.2 * i, 1.2)));
+	check(loss < 1e-12, "importance, of known ratios", loss);
+	rlrec_importance(N, H, 10, taken, propensity, x, y);
+	loss = 0;
+	for (int i = 0; i < N; i++)
+		loss = Max(loss, fabs(log(y[i] * propensity[i]) - log_p[i]));
+	check(loss < 1e-12, "importance, uncapped", loss);
+
+	x = numbers(N, 1), old = numbers(N, 1), w = numbers(N, 1);
+	for (int i = 0; i < 2; i++)
+	{
+		clipping = i * 0.3;
+		(void) value_critic();
+		compare(i ? "clipped value loss" : "value loss", value_critic, N, x, copied(N, y));
+	}
+}
+
+/*
+ * A bandit of three arms that pay 1 with their chance, else 0. The estimator's mean over every arm, by a behaviour other than the policy,
+ * and every reward must be the gradient of the expected reward, pi(a) * (chance(a) - expected reward), whatever the baseline.
+ */
+static const real chance[3] = {0.2, 0.5, 0.9};
+
+static void
+test_bandit_expectation(real baseline)
+{
+	const real	behaviour[3] = {0.6, 0.1, 0.3};
+	real		logits[3] = {0.3, -0.2, -1};
+	real		p[3];
+	real		mean[3] = {0, 0, 0};
+	real		worst = 0;
+
+	memcpy(p, logits, sizeof(p));
+	rlrec_softmax(3, NULL, p);
+	for (int32 a = 0; a < 3; a++)
+		for (int reward = 0; reward < 2; reward++)
+		{
+			real		g[3];
+			real		importance;
+			real		gain = reward - baseline;
+
+			memcpy(g, logits, sizeof(g));
+			rlrec_importance(1, 3, 100, &a, &behaviour[a], g, &importance);
+			rlrec_loss_policy_gradient(1, 3, 1, 0, &a, &gain, &importance, g);
+			rlrec_add(3, behaviour[a] * (reward ? chance[a] : 1 - chance[a]), g, mean);
+		}
+	for (int a = 0; a < 3; a++)
+		worst = Max(worst, fabs(mean[a] + p[a] * (chance[a] - inner(3, p, chance))));
+	check(worst < 1e-12, baseline == 0 ? "reinforce's expectation over a bandit" : "reinforce's expectation over a bandit, with a baseline",
+		  worst);
+}
+
+/* Samples of the same, with the mean reward so far as baseline, find the best arm. */
+static void
+test_bandit_sampled(void)
+{
+	real		logits[3] = {0, 0, 0};
+	real		p[3];
+	real		mean = 0;
+	const real	one = 1;
+
+	for (int i = 0; i < 2000; i++)
+	{
+		real		u = rlrec_random_uniform(21, 2 * i);
+		real		g[3];
+		real		gain;
+		int32		a;
+
+		memcpy(p, logits, sizeof(p));
+		rlrec_softmax(3, NULL, p);
+		a = u < p[0] ? 0 : u < p[0] + p[1] ? 1 : 2;
+		gain = (rlrec_random_uniform(21, 2 * i + 1) < chance[a]) - mean;
+		mean += gain / (i + 1);
+		memcpy(g, logits, sizeof(g));
+		rlrec_loss_policy_gradient(1, 3, 1, 0, &a, &gain, &one, g);
+		rlrec_add(3, -0.1, g, logits);
+	}
+	check(p[2] > 0.95, "reinforce finds the best arm", 1 - p[2]);
 }
 
 static const int32 feature_start[ITEMS + 1] = {0, 2, 3, 3, 5, 5, 5, 6, 6, 7, 8, 8, 9, 9};
@@ -389,6 +624,131 @@ test_embedding(void)
 			memset(de + i * D, 0, D * sizeof(real));
 	compare("embedding, table", value_embedding, ITEMS * D, w, de);
 	compare("embedding, projection of features", value_embedding, 4 * D, w2, dprojection);
+}
+
+/* ---------------------------------------------------------------- the multilayer perceptron */
+
+static RlrecMlpShape mlp = {3, {D, H, 9, 3}, RLREC_MLP_RELU};
+
+static double
+value_mlp(void)
+{
+	return inner(N * 3, rlrec_mlp_forward(&mlp, w, N, x, scratch), c);
+}
+
+static void
+test_mlp(void)
+{
+	size_t		n = rlrec_mlp_parameters(&mlp);
+	real	   *gradient;
+	real	   *to_x = zeros(N * D);
+	double		worst = 0;
+
+	x = numbers(N * D, 1), c = numbers(N * 3, 1), scratch = zeros(rlrec_mlp_workspace(&mlp, N));
+	for (mlp.activation = RLREC_MLP_RELU; mlp.activation <= RLREC_MLP_TANH; mlp.activation++)
+	{
+		bool		relu = mlp.activation == RLREC_MLP_RELU;
+
+		w = numbers(n, 0.5), gradient = zeros(n);
+		(void) value_mlp();
+		rlrec_mlp_backward(&mlp, w, N, x, scratch, c, gradient, to_x);
+		compare(relu ? "relu perceptron, parameters" : "tanh perceptron, parameters", value_mlp, n, w, gradient);
+		compare(relu ? "relu perceptron, input" : "tanh perceptron, input", value_mlp, N * D, x, to_x);
+	}
+	mlp.activation = RLREC_MLP_TANH;
+	before = copied(3, rlrec_mlp_forward(&mlp, w, N, x, scratch));
+	after = rlrec_mlp_forward(&mlp, w, 1, x, scratch);
+	check(fabs(before[0] - after[0]) < 1e-12 && fabs(before[2] - after[2]) < 1e-12, "perceptron, one row is as many", 0);
+
+	/* orthogonal: the first layer's rows, 10 of 11 numbers, have length sqrt(2) and no angle; the last layer's columns length 0.01 */
+	rlrec_mlp_initialize(&mlp, 5, 0.01, w);
+	for (int i = 0; i < D; i++)
+		for (int j = 0; j <= i; j++)
+			worst = Max(worst, fabs(inner(H, w + i * H, w + j * H) - (i == j ? 2 : 0)));
+	for (int i = 0; i < 9; i++)
+		worst = Max(worst, fabs(w[n - 3 + i % 3]));
+	check(worst < 1e-12 && fabs(inner(27, w + n - 30, w + n - 30) - 3e-4) < 1e-12, "perceptron, orthogonal initialisation", worst);
+}
+
+/* ---------------------------------------------------------------- heads */
+
+static RlrecHead head;
+static const int32 own_item[N] = {3, 0, 12, 3, 5, 1, 1};
+static RlrecActions actions = {H, sampled, NULL};
+static real *scratch;
+
+/* Through random c of the numbers of actions, of V and of the softmax over the actions */
+static double
+value_head(void)
+{
+	rlrec_head_forward(N, D, &head, x, own_item, positive, &actions, scratch, y);
+	return inner(N * (1 + H), y, c);
+}
+
+static double
+value_state(void)
+{
+	rlrec_head_value(N, D, &head, x, y);
+	return inner(N, y, c);
+}
+
+static double
+value_actions(void)
+{
+	memcpy(y, x, N * (1 + H) * sizeof(real));
+	return 0.3 * rlrec_loss_actions(N, H, 0.3, sampled, negatives.correction, own_item, y, NULL);
+}
+
+static void
+test_head(void)
+{
+	size_t		n = rlrec_head_parameters(ITEMS, D);
+	real	   *parameters = numbers(n, 1);
+	real	   *gradient = zeros(n);
+	real	   *stopped = zeros(n);
+	RlrecHead	to = rlrec_head_place(D, gradient);
+	RlrecHead	to_stopped = rlrec_head_place(D, stopped);
+	real	   *dscratch = zeros(N * D + H);
+	real	   *to_x = zeros(N * D);
+	real	   *to_own = zeros(N * D);
+	real	   *to_actions = zeros(H * D);
+	real		weight = 0.7;
+	double		worst = 0;
+
+	head = rlrec_head_place(D, parameters);
+	x = numbers(N * D, 1), positive = numbers(N * D, 1), w2 = numbers(H * D, 1), c = numbers(N * (1 + H), 1), y = zeros(N * (1 + H));
+	scratch = zeros(N * D + H), actions.e = w2;
+	(void) value_head();
+	rlrec_head_backward(N, D, &head, x, own_item, positive, &actions, scratch, c, &to, dscratch, to_x, to_own, to_actions);
+	rlrec_head_backward(N, D, &head, x, own_item, positive, &actions, scratch, c, &to_stopped, dscratch, NULL, NULL, NULL);
+	compare("head, parameters", value_head, n, parameters, gradient);
+	compare("head that ends the gradient, parameters", value_head, n, parameters, stopped);
+	compare("head, states", value_head, N * D, x, to_x);
+	compare("head, own actions", value_head, N * D, positive, to_own);
+	compare("head, actions in common", value_head, H * D, w2, to_actions);
+
+	memset(gradient, 0, n * sizeof(real));
+	rlrec_head_value_backward(N, D, x, c, &to);
+	compare("value of a state, parameters", value_state, n, parameters, gradient);
+
+	/* What serving ranks by is the head's number up to what all actions of a state share. */
+	(void) value_head();
+	rlrec_head_blend(N, D, 0.5, 1, &head, &weight, x, scratch);
+	for (int i = 0; i < N; i++)
+		for (int j = 1; j < H; j++)
+		{
+			const real *row = y + i * (1 + H) + 1;
+			double		served = inner(D, scratch + i * D, w2 + j * D) - inner(D, scratch + i * D, w2) +
+				weight * (head.bias[sampled[j]] - head.bias[sampled[0]]);
+			double		own = 0.5 * (inner(D, x + i * D, w2 + j * D) - inner(D, x + i * D, w2)) + weight * (row[j] - row[0]);
+
+			worst = Max(worst, fabs(served - own));
+		}
+	check(worst < 1e-10, "head, what is served is what is learned", worst);
+
+	x = numbers(N * (1 + H), 1);
+	(void) value_actions();
+	compare("softmax over actions", value_actions, N * (1 + H), x, copied(N * (1 + H), y));
 }
 
 /* ---------------------------------------------------------------- the encoder */
@@ -494,7 +854,13 @@ main(void)
 	test_feedforward();
 	test_attention();
 	test_losses();
+	test_policy_gradient();
+	test_bandit_expectation(0);
+	test_bandit_expectation(0.7);
+	test_bandit_sampled();
 	test_embedding();
+	test_mlp();
+	test_head();
 	test_history(false);
 	test_history(true);
 	test_gaps();
