@@ -20,6 +20,9 @@ const RlrecLearner *const rlrec_learners[] = {
 	&rlrec_als,
 	&rlrec_markov,
 	&rlrec_supervised,
+	&rlrec_actor_critic,
+	&rlrec_reinforce,
+	&rlrec_dqn,
 	&rlrec_hybrid,
 	&rlrec_auto,
 	NULL

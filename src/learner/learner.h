@@ -94,6 +94,7 @@ typedef struct RlrecLearner
 
 	/* What turns a history into a state, "transformer"; NULL when the learner has none. Fitting one takes minutes where others take seconds. */
 	const char *encoder;
+	bool		when_named;		/* auto and hybrid take it only when it is named */
 
 	/*
 	 * The state between a history and its scores: score() is encode(), then decode(). All three are NULL in a learner without one; the
@@ -118,6 +119,9 @@ extern const RlrecLearner rlrec_ease;
 extern const RlrecLearner rlrec_als;
 extern const RlrecLearner rlrec_markov;
 extern const RlrecLearner rlrec_supervised;
+extern const RlrecLearner rlrec_actor_critic;
+extern const RlrecLearner rlrec_reinforce;
+extern const RlrecLearner rlrec_dqn;
 extern const RlrecLearner rlrec_hybrid;
 extern const RlrecLearner rlrec_auto;
 

@@ -8,6 +8,9 @@
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
+/* What a learner may weigh by one option */
+#define RLREC_MOST_WEIGHTS 8
+
 typedef enum RlrecOptionType
 {
 	RLREC_OPTION_BOOL,
@@ -15,7 +18,8 @@ typedef enum RlrecOptionType
 	RLREC_OPTION_REAL,
 	RLREC_OPTION_INTERVAL,		/* "30 days"; read as seconds */
 	RLREC_OPTION_CHOICE,		/* one of the words of the summary */
-	RLREC_OPTION_NAMES			/* ["itemknn", "markov"], each a learner's name */
+	RLREC_OPTION_NAMES,			/* ["itemknn", "markov"], each a learner's name */
+	RLREC_OPTION_WEIGHTS		/* {"click": 1, "purchase": 5}, at most RLREC_MOST_WEIGHTS */
 } RlrecOptionType;
 
 /* An array of these ends with an entry whose name is NULL. */
@@ -23,7 +27,7 @@ typedef struct RlrecOption
 {
 	const char *name;
 	RlrecOptionType type;
-	double		initial;		/* default; of an interval in seconds; NAMES have none */
+	double		initial;		/* default; of an interval in seconds; NAMES and WEIGHTS have none */
 	double		minimum;		/* inclusive */
 	double		maximum;		/* inclusive */
 	const char *summary;		/* of a CHOICE its words, "full, sampled"; the default is the first */
@@ -39,6 +43,9 @@ extern char *rlrec_option_choice(const Jsonb *options, const RlrecOption *specs,
 
 /* A List of palloc'd C strings, NIL when not given. */
 extern List *rlrec_option_names(const Jsonb *options, const RlrecOption *specs, const char *name);
+
+/* The same of an object's keys, in jsonb's order, and their palloc'd numbers. */
+extern List *rlrec_option_weights(const Jsonb *options, const RlrecOption *specs, const char *name, double **weights);
 
 /*
  * Raises an error unless learner is a learner's name and every key of options is one of its options (of any learner's, for one that is
