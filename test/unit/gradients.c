@@ -478,7 +478,7 @@ static double
 value_critic(void)
 {
 	memcpy(y, x, N * sizeof(real));
-	return 0.3 * rlrec_loss_value(N, 0.3, clipping, old, w, y);
+	return 0.3 * rlrec_loss_critic(N, 0.3, clipping, old, w, y);
 }
 
 static void
