@@ -15,6 +15,7 @@
 #include "compat.h"
 #include "store/event_stream.h"
 #include "store/events.h"
+#include "store/state_key.h"
 
 typedef struct HistoryCollector
 {
@@ -111,7 +112,7 @@ rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecModel *
 	rlrec_places_sort(collector.places, collector.n);
 	history_of_places(history, collector.places, collector.n);
 	history->now = rlrec_events_now(agent);
-	history->key = (RlrecKey) {pstrdup(user), (int32) strlen(user)};
+	history->key = rlrec_state_key_read(agent, user);
 	pfree(collector.places);
 }
 
