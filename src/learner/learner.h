@@ -52,6 +52,7 @@ typedef struct RlrecModel
 	RlrecDictionary types;		/* of events; .n 0 when there are none */
 	const float *count;			/* [items.n] users that had the item in training */
 	int32		n_users;		/* users in training */
+	float		reward_scale;	/* by which the rewards of training were divided, and those of a history are */
 } RlrecModel;
 
 /* A user's past events, oldest first; only items that the model's dictionary knows and events with a positive reward. */

@@ -83,7 +83,7 @@ rlrec_loss_clipped_surrogate(int n, int actions, real weight, real entropy, real
 }
 
 double
-rlrec_loss_value(int n, real weight, real clip, const real *old, const real *target, real *value)
+rlrec_loss_critic(int n, real weight, real clip, const real *old, const real *target, real *value)
 {
 	double		loss = 0;
 

@@ -22,7 +22,7 @@ extern double rlrec_loss_clipped_surrogate(int n, int actions, real weight, real
 										   const real *advantage, const real *propensity, real *logits);
 
 /* max((v - target)^2, (old + clamp(v - old, -clip, clip) - target)^2) / 2 from v = value[n]; clip 0 is without clipping, and old unused. */
-extern double rlrec_loss_value(int n, real weight, real clip, const real *old, const real *target, real *value);
+extern double rlrec_loss_critic(int n, real weight, real clip, const real *old, const real *target, real *value);
 
 /* importance[n] = min(cap, pi(action) / propensity); logits (n,actions) stay. */
 extern void rlrec_importance(int n, int actions, real cap, const int32 *action, const real *propensity, const real *logits,

@@ -139,7 +139,7 @@ rlrec_recommend_for_history(PG_FUNCTION_ARGS)
 			continue;
 		item[history.n] = index;
 		time[history.n] = history.now;
-		reward[history.n++] = 1;
+		reward[history.n++] = 1 / model->reward_scale;
 	}
 	history.item = item;
 	history.time = time;
@@ -169,6 +169,7 @@ typedef struct Everybody
 	const int32 *map;			/* [events->items.n] */
 	const int32 *map_type;		/* [events->types.n] */
 	int64		now;
+	float		rescale;		/* from the events' scale of rewards to the model's */
 	int32	   *item;			/* [longest] of the current user */
 	int64	   *time;
 	float	   *reward;
@@ -188,6 +189,7 @@ everybody(const RlrecAgent *agent, const RlrecModel *model)
 	all.map = map_ids(&all.events->items, &model->items);
 	all.map_type = map_ids(&all.events->types, &model->types);
 	all.now = rlrec_events_now(agent);
+	all.rescale = all.events->scale / model->reward_scale;
 	for (int32 u = 0; u < all.events->users.n; u++)
 		longest = Max(longest, all.events->end[u] - all.events->start[u]);
 	all.item = MemoryContextAllocHuge(CurrentMemoryContext, longest * sizeof(int32));
@@ -221,7 +223,7 @@ history_of(const Everybody *all, int32 u, RlrecItemSet *seen)
 		all->item[history.n] = index;
 		all->time[history.n] = events->time[e];
 		all->type[history.n] = events->type[e] == 0 ? 0 : all->map_type[events->type[e] - 1] + 1;
-		all->reward[history.n++] = events->reward[e];
+		all->reward[history.n++] = events->reward[e] * all->rescale;
 	}
 	return history;
 }

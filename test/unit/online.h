@@ -265,7 +265,7 @@ rlrec_tensors_add(RlrecTensors *tensors, const char *name, RlrecDtype dtype, int
 	if (tensors->n > tensors->capacity || posix_memalign(&tensor->data, 64, size + 1) != 0)
 		abort();
 	memset(tensor->data, 0, size);
-	strlcpy(tensor->name, name, NAMEDATALEN);
+	strcpy(tensor->name, name);
 	tensor->dtype = dtype;
 	tensor->n_dims = n_dims;
 	tensor->shape[0] = d0;
