@@ -83,7 +83,7 @@ $$;
 SELECT ok(weights(1, learner, more) = weights(2, learner, more), learner || ': one thread and two come to the same weights')
 FROM (VALUES ('actor_critic', '{"unobserved": 1, "conservative": 0.1, "advantage": "linear"}'::jsonb), ('reinforce', '{"top_k": 3, "baseline": "state"}'), ('dqn', '{}')) l(learner, more);
 SELECT rlrec_create_agent('imported', 'choices', learner => 'dqn') \g /dev/null
-SELECT is(rlrec_import_model('imported', rlrec_model_weights('cql')), 1, 'weights travel');
+SELECT is(rlrec_import_model('imported', rlrec_model_weights('cql'), true), 1, 'weights travel');
 SELECT is(ARRAY[after('{1}', 'imported'), after('{2}', 'imported')], '{11,21}', 'with the values in them');
 SELECT is((SELECT count(*) FROM rlrec_train('critic')), 1::bigint, 'it is trained again');
 SELECT is(ARRAY[after('{1}', 'critic'), after('{2}', 'critic')], '{11,21}', 'from where it was');
