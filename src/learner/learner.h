@@ -91,6 +91,9 @@ typedef struct RlrecLearner
 	/* auto, hybrid and rlrec_evaluate() take it only where it is named. */
 	bool		when_named;
 
+	/* A learner that it may fit as a part and whose options it takes, too; NULL for none. auto and hybrid take those of all learners. */
+	const struct RlrecLearner *part;
+
 	/* Appends what fitting came to, for people: members of a JSON object, each with a comma before it. May be NULL. */
 	void		(*describe) (const RlrecModel *model, StringInfo json);
 

@@ -453,6 +453,8 @@ rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption
 				 errhint("The learners are %s.", names.data)));
 	}
 	specs[n++] = found->options;
+	if (found->part != NULL)
+		specs[n++] = found->part->options;
 	if (found == &rlrec_auto || found == &rlrec_hybrid)
 		for (const RlrecLearner *const *each = rlrec_learners; *each != NULL && n < (int) lengthof(specs); each++)
 			specs[n++] = (*each)->options;

@@ -405,6 +405,15 @@ rlrec_supervised_encode(const RlrecModel *model, const RlrecHistory *history, fl
 }
 
 void
+rlrec_supervised_blend(const RlrecModel *model, float *state)
+{
+	Network		network;
+
+	open_items(model, &network);
+	blend_state(&network, state);
+}
+
+void
 rlrec_supervised_decode(const RlrecModel *model, const float *state, float *scores)
 {
 	Network		network;
