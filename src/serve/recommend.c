@@ -138,7 +138,7 @@ rlrec_recommend_for_history(PG_FUNCTION_ARGS)
 			continue;
 		item[history.n] = index;
 		time[history.n] = history.now;
-		reward[history.n++] = 1;
+		reward[history.n++] = 1 / model->reward_scale;
 	}
 	history.item = item;
 	history.time = time;
@@ -168,6 +168,7 @@ typedef struct Everybody
 	const int32 *map;			/* [events->items.n] */
 	const int32 *map_type;		/* [events->types.n] */
 	int64		now;
+	float		rescale;		/* from the events' scale of rewards to the model's */
 	int32	   *item;			/* [longest] of the current user */
 	int64	   *time;
 	float	   *reward;
@@ -184,6 +185,7 @@ everybody(const RlrecAgent *agent, const RlrecModel *model)
 	all.map = map_ids(&all.events->items, &model->items);
 	all.map_type = map_ids(&all.events->types, &model->types);
 	all.now = rlrec_events_now(agent);
+	all.rescale = all.events->scale / model->reward_scale;
 	for (int32 u = 0; u < all.events->users.n; u++)
 		longest = Max(longest, all.events->end[u] - all.events->start[u]);
 	all.item = MemoryContextAllocHuge(CurrentMemoryContext, longest * sizeof(int32));
@@ -198,7 +200,7 @@ static RlrecHistory
 history_of(const Everybody *all, int32 u, RlrecItemSet *seen)
 {
 	const RlrecEvents *events = all->events;
-	RlrecHistory history = {0, all->item, all->time, all->reward, all->type, all->now};
+	RlrecHistory history = {0, all->item, all->time, all->reward, all->type, all->now, rlrec_events_key(events, u)};
 
 	for (int64 e = events->start[u]; e < events->end[u]; e++)
 	{
@@ -217,7 +219,7 @@ history_of(const Everybody *all, int32 u, RlrecItemSet *seen)
 		all->item[history.n] = index;
 		all->time[history.n] = events->time[e];
 		all->type[history.n] = events->type[e] == 0 ? 0 : all->map_type[events->type[e] - 1] + 1;
-		all->reward[history.n++] = events->reward[e];
+		all->reward[history.n++] = events->reward[e] * all->rescale;
 	}
 	return history;
 }
@@ -294,7 +296,7 @@ rlrec_similar_items(PG_FUNCTION_ARGS)
 		/* What it would recommend to someone who had only this item. */
 		const int64 now = rlrec_events_now(agent);
 		const float one = 1;
-		RlrecHistory history = {1, &item, &now, &one, NULL, now};
+		RlrecHistory history = {1, &item, &now, &one, NULL, now, {NULL, 0}};
 
 		(void) rlrec_score_history(model, &history, scores);
 	}

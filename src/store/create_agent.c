@@ -190,6 +190,7 @@ check_agent(RlrecAgent *agent)
 	check_encoder(agent);
 	rlrec_agent_infer_columns(agent);
 	check_readable(agent->items, "items");
+	check_needs_time(agent, "horizon");
 	check_needs_time(agent, "session");
 	rlrec_reward_check(agent);
 }
