@@ -24,6 +24,9 @@ const RlrecLearner *const rlrec_learners[] = {
 	&rlrec_sarsa,
 	&rlrec_expected_sarsa,
 	&rlrec_double_q,
+	&rlrec_actor_critic,
+	&rlrec_reinforce,
+	&rlrec_dqn,
 	&rlrec_hybrid,
 	&rlrec_auto,
 	NULL

@@ -127,6 +127,9 @@ extern const RlrecLearner rlrec_qlearning;
 extern const RlrecLearner rlrec_sarsa;
 extern const RlrecLearner rlrec_expected_sarsa;
 extern const RlrecLearner rlrec_double_q;
+extern const RlrecLearner rlrec_actor_critic;
+extern const RlrecLearner rlrec_reinforce;
+extern const RlrecLearner rlrec_dqn;
 extern const RlrecLearner rlrec_hybrid;
 extern const RlrecLearner rlrec_auto;
 

@@ -25,6 +25,7 @@
 #include "serve/shortlist.h"
 #include "store/cache.h"
 #include "store/events.h"
+#include "store/state_key.h"
 
 static ArrayType *
 array_argument(FunctionCallInfo fcinfo, int n)
@@ -178,10 +179,13 @@ typedef struct Everybody
 static Everybody
 everybody(const RlrecAgent *agent, const RlrecModel *model)
 {
+	RlrecEvents *events;
 	Everybody	all;
 	int64		longest = 1;
 
-	all.events = rlrec_events_read(agent, (Size) maintenance_work_mem * 1024, false, true);
+	events = rlrec_events_read(agent, (Size) maintenance_work_mem * 1024, false, true);
+	rlrec_state_keys_read(agent, events);
+	all.events = events;
 	all.map = map_ids(&all.events->items, &model->items);
 	all.map_type = map_ids(&all.events->types, &model->types);
 	all.now = rlrec_events_now(agent);

@@ -30,6 +30,7 @@
 #include "store/catalog.h"
 #include "store/past.h"
 #include "store/reward.h"
+#include "store/state_key.h"
 
 #define ANCHOR_PREFIX "agent_"
 
@@ -193,6 +194,7 @@ check_agent(RlrecAgent *agent)
 	check_needs_time(agent, "horizon");
 	check_needs_time(agent, "session");
 	rlrec_reward_check(agent);
+	rlrec_state_key_check(agent);
 }
 
 #define AGENT_ARGUMENTS 18

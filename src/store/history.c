@@ -17,6 +17,7 @@
 #include "store/event_stream.h"
 #include "store/events.h"
 #include "store/reward.h"
+#include "store/state_key.h"
 
 typedef struct HistoryCollector
 {
@@ -136,7 +137,7 @@ rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecModel *
 	rlrec_places_sort(collector.places, collector.n);
 	history_of_places(history, &rules, model, collector.places, collector.n);
 	history->now = rlrec_events_now(agent);
-	history->key = (RlrecKey) {pstrdup(user), (int32) strlen(user)};
+	history->key = rlrec_state_key_read(agent, user);
 	pfree(collector.places);
 }
 
