@@ -217,8 +217,7 @@ text_state(text *value, const RlrecEnvironment *environment, const char *name)
 
 	if (environment->state_size > 0)
 	{
-		Datum		array = DirectFunctionCall3(array_in, CStringGetDatum(text_to_cstring(value)), ObjectIdGetDatum(FLOAT8OID),
-												Int32GetDatum(-1));
+		Datum		array = OidInputFunctionCall(F_ARRAY_IN, text_to_cstring(value), FLOAT8OID, -1);
 
 		return vector_state(DatumGetArrayTypeP(array), environment, name);
 	}

@@ -4,7 +4,7 @@
  *
  * The tensors of a model, whatever its learner: items/offset and items/bytes are its dictionary, items/count how many users had each
  * item with a positive reward, items/users how many users had any; types/offset and types/bytes are the dictionary of the types of events,
- * where there are any.
+ * where there are any; rewards/scale is what rewards were divided by, where that is not 1.
  */
 #include "postgres.h"
 
@@ -24,6 +24,9 @@ const RlrecLearner *const rlrec_learners[] = {
 	&rlrec_sarsa,
 	&rlrec_expected_sarsa,
 	&rlrec_double_q,
+	&rlrec_actor_critic,
+	&rlrec_reinforce,
+	&rlrec_dqn,
 	&rlrec_hybrid,
 	&rlrec_auto,
 	NULL
@@ -124,10 +127,13 @@ rlrec_model_open(const RlrecLearner *learner, const RlrecTensors *tensors)
 		model->types = rlrec_dictionary_open(model, "types");
 	model->count = rlrec_model_data(model, "items/count", RLREC_F32, model->items.n);
 	model->n_users = *(const int32 *) rlrec_model_data(model, "items/users", RLREC_I32, 1);
+	model->reward_scale = 1;
+	if (rlrec_tensors_find(tensors, "rewards/scale") != NULL)
+		model->reward_scale = *(const float *) rlrec_model_data(model, "rewards/scale", RLREC_F32, 1);
 	return model;
 }
 
-/* The dictionaries, the items' users and the number of users. */
+/* The dictionaries, the items' users, the number of users and the scale of rewards. */
 static void
 add_items(const RlrecFit *fit, RlrecTensors *tensors)
 {
@@ -139,6 +145,8 @@ add_items(const RlrecFit *fit, RlrecTensors *tensors)
 	users = rlrec_tensors_add(tensors, "items/users", RLREC_I32, 1, 1, 0);
 	if (fit->events->types.n > 0)
 		rlrec_dictionary_save(&fit->events->types, "types", tensors);
+	if (fit->events->scale != 1)
+		*(float *) rlrec_tensors_add(tensors, "rewards/scale", RLREC_F32, 1, 1, 0) = fit->events->scale;
 	*users = rlrec_incidence_count(fit->events, count);
 }
 

@@ -52,6 +52,7 @@ typedef struct RlrecModel
 	RlrecDictionary types;		/* of events; .n 0 when there are none */
 	const float *count;			/* [items.n] users that had the item in training */
 	int32		n_users;		/* users in training */
+	float		reward_scale;	/* by which the rewards of training were divided, and those of a history are */
 } RlrecModel;
 
 /* A user's past events, oldest first; only items that the model's dictionary knows and events with a positive reward. */
@@ -126,6 +127,9 @@ extern const RlrecLearner rlrec_qlearning;
 extern const RlrecLearner rlrec_sarsa;
 extern const RlrecLearner rlrec_expected_sarsa;
 extern const RlrecLearner rlrec_double_q;
+extern const RlrecLearner rlrec_actor_critic;
+extern const RlrecLearner rlrec_reinforce;
+extern const RlrecLearner rlrec_dqn;
 extern const RlrecLearner rlrec_hybrid;
 extern const RlrecLearner rlrec_auto;
 

@@ -23,6 +23,9 @@
 #define POSITIONS 1024
 #define SMALL_NETWORK (64 * 128 * 2)	/* dimension x hidden x blocks */
 
+/* Taken off a cold item's logit by heads that compare all items */
+#define COLD 1e9
+
 /* Numbers of a block of logits, which should stay in the cache */
 #define LOGITS (1 << 18)
 
@@ -69,12 +72,17 @@ micro_batch(const RlrecNextItem *config)
 	return Max((int) (POSITIONS / Max(cost, 1)), shape->length);
 }
 
+/* The actions of a row, its own and those that all rows have in common */
+static int
+count_actions(const RlrecNextItem *config, int32 n_items)
+{
+	return config->negatives > 0 ? config->negatives + 1 : n_items + (config->objective != NULL);
+}
+
 static int
 block_rows(const RlrecNextItem *config, int32 n_items)
 {
-	int			width = config->negatives > 0 ? config->negatives + 1 : n_items;
-
-	return Max(Min(LOGITS / width, 256), 16);
+	return Max(Min(LOGITS / count_actions(config, n_items), 256), 16);
 }
 
 /* Users ranked at once */
@@ -88,16 +96,28 @@ ranked_rows(int32 n_items)
 static Size
 count_logits(const RlrecNextItem *config, int32 n_items)
 {
-	Size		width = config->negatives > 0 ? config->negatives + 1 : n_items;
-
-	return Max(block_rows(config, n_items) * width, ranked_rows(n_items) * (Size) n_items);
+	return Max(block_rows(config, n_items) * (Size) count_actions(config, n_items), ranked_rows(n_items) * (Size) n_items);
 }
 
 static Size
 count_parameters(const RlrecNextItem *config, const RlrecSequences *data)
 {
-	return add_size(mul_size((Size) data->n_items + data->n_features, config->shape.dimension),
-					rlrec_history_parameters(&config->shape));
+	Size		heads = mul_size(rlrec_objective_heads(config->objective), rlrec_head_parameters(data->n_items, config->shape.dimension));
+
+	return add_size(add_size(mul_size((Size) data->n_items + data->n_features, config->shape.dimension),
+							 rlrec_history_parameters(&config->shape)), heads);
+}
+
+/* Numbers that a shard has for its objective */
+static Size
+objective_numbers(const RlrecNextItem *config, const RlrecSequences *data, Size room)
+{
+	Size		d = config->shape.dimension;
+	Size		actions = count_actions(config, data->n_items);
+
+	if (config->objective == NULL)
+		return 0;
+	return room * (5 * d + 8) + 2 * (Size) block_rows(config, data->n_items) * (d + actions) + 3 * actions;
 }
 
 Size
@@ -108,7 +128,7 @@ rlrec_next_item_memory(const RlrecNextItem *config, const RlrecSequences *data)
 	Size		copies = 4 + RLREC_SHARDS + (config->average > 0);
 	Size		each = rlrec_history_workspace(&config->shape, room, config->shape.length) +
 		count_logits(config, data->n_items) + room * (4 * d + 4) +
-		config->negatives * (2 * d + 2) + 4 * (Size) data->n_items + 2 * (Size) data->n_features;
+		config->negatives * (2 * d + 2) + 4 * (Size) data->n_items + 2 * (Size) data->n_features + objective_numbers(config, data, room);
 	Size		numbers = add_size(mul_size(copies, count_parameters(config, data)), mul_size(RLREC_SHARDS, each));
 
 	if (data->n_features > 0)
@@ -149,6 +169,37 @@ copy(const RlrecTrainer *t, const real *from, real *to)
 #define ALLOCATE(count, type) ((type *) allocate((count), sizeof(type)))
 
 static void
+create_shard_objective(RlrecTrainer *t, RlrecTrainerShard *shard)
+{
+	const RlrecNextItem *config = t->config;
+	Size		d = config->shape.dimension;
+	Size		room = t->room;
+	Size		actions = count_actions(config, t->data->n_items);
+
+	if (config->negatives == 0)
+	{
+		shard->positive = ALLOCATE(room * d, real);
+		shard->dpositive = ALLOCATE(room * d, real);
+		shard->correction = ALLOCATE(t->data->n_items, real);
+		for (int32 k = t->n_warm; k < t->data->n_items; k++)
+			shard->correction[t->catalog[k]] = COLD;
+	}
+	shard->event = ALLOCATE(room, int64);
+	shard->last = ALLOCATE(room, bool);
+	shard->foreseen = ALLOCATE(room * d, real);
+	shard->future = ALLOCATE(room, real);
+	shard->taken = ALLOCATE(room, real);
+	shard->value = ALLOCATE(room, real);
+	shard->behaviour = ALLOCATE(room, real);
+	shard->row_weight = ALLOCATE(room, real);
+	shard->dheads = ALLOCATE(room * d, real);
+	shard->x = ALLOCATE(t->logits_rows * d + actions, real);
+	shard->dx = ALLOCATE(t->logits_rows * d + actions, real);
+	shard->q = ALLOCATE(t->logits_rows * actions, real);
+	shard->dq = ALLOCATE(t->logits_rows * actions, real);
+}
+
+static void
 create_shard(RlrecTrainer *t, RlrecTrainerShard *shard)
 {
 	const RlrecNextItem *config = t->config;
@@ -175,7 +226,9 @@ create_shard(RlrecTrainer *t, RlrecTrainerShard *shard)
 	shard->type = ALLOCATE(room, uint8);
 	shard->target = ALLOCATE(room, int32);
 	shard->place = ALLOCATE(room, int32);
-	if (config->new_only)
+	if (config->objective != NULL)
+		create_shard_objective(t, shard);
+	if (config->new_only || t->tail > 0)
 		shard->counted = ALLOCATE(room * d, real);
 	shard->start = ALLOCATE(room + 1, int);
 	shard->mark = ALLOCATE(n_items, int32);
@@ -219,7 +272,9 @@ create(RlrecTrainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 	t->loss = t->validation = NAN;
 	t->n_table = (size_t) data->n_items * d;
 	t->n_embedding = t->n_table + (size_t) data->n_features * d;
+	t->n_network = t->n_embedding + rlrec_history_parameters(&config->shape);
 	t->n = count_parameters(config, data);
+	t->tail = rlrec_objective_looks_ahead(config->objective);
 	t->lazy = config->negatives > 0 && (int64) data->n_items + data->n_features > LAZY_ROWS;
 	t->listed = t->lazy || (config->negatives > 0 && data->n_features > 0);
 	t->room = micro_batch(config);
@@ -241,12 +296,39 @@ create(RlrecTrainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 		t->parameters[i] = 0.02 * rlrec_random_normal(key, i);
 	}
 	rlrec_history_initialize(&config->shape, rlrec_random_key(config->seed, RLREC_STREAM_NETWORK), &t->weights);
+	for (int k = 0; k < rlrec_objective_heads(config->objective); k++)
+		rlrec_head_initialize(data->n_items, d, t->parameters + t->n_network + k * rlrec_head_parameters(data->n_items, d));
+	if (config->objective != NULL)
+		memcpy(t->blend, config->objective->blend, sizeof(t->blend));
 	if (t->average != NULL)
 		copy(t, t->parameters, t->average);
 	copy(t, t->parameters, t->best);
 }
 
 /* ---------------------------------------------------------------- validation */
+
+/* logits (n,items) of the states (n,d), which change */
+static void
+score_states(const RlrecTrainer *t, RlrecTrainerShard *shard, int n)
+{
+	const RlrecObjective *o = t->config->objective;
+	int			items = t->data->n_items;
+	int			d = t->config->shape.dimension;
+	const real *x = shard->dstates;
+	RlrecHead	head[RLREC_MAX_HEADS];
+
+	if (o != NULL)
+	{
+		for (int k = 0; k < o->values; k++)
+			head[k] = rlrec_trainer_head(t, unconstify(real *, t->judged), k);
+		rlrec_head_blend(n, d, o->policy ? 1 : 0, o->values, head, t->blend, shard->dstates, shard->dheads);
+		x = shard->dheads;
+	}
+	rlrec_gemm_raw(false, true, n, items, d, 1, x, d, t->judged_e, d, 0, shard->logits, items);
+	for (int k = 0; o != NULL && k < o->values; k++)
+		for (int i = 0; t->blend[k] != 0 && i < n; i++)
+			rlrec_add(items, t->blend[k], head[k].bias, shard->logits + (size_t) i * items);
+}
 
 static void
 validate_task(RlrecPool *pool, int s, void *argument)
@@ -258,9 +340,9 @@ validate_task(RlrecPool *pool, int s, void *argument)
 	const int32 *item = data->events.item;
 	int			d = shape->dimension;
 	RlrecHistoryWeights weights = rlrec_history_place(shape, (real *) t->judged + t->n_embedding);
-	int			ranked = ranked_rows(data->n_items);
+	int			ranked = Min(ranked_rows(data->n_items), t->room);
 
-	shard->ndcg = 0;
+	shard->ndcg = shard->reward_ndcg = shard->reward = 0;
 	memset(shard->mark, 0xff, data->n_items * sizeof(int32));
 	for (int32 at = s * ranked; at < t->n_validated; at += RLREC_SHARDS * ranked)
 	{
@@ -277,7 +359,7 @@ validate_task(RlrecPool *pool, int s, void *argument)
 			rlrec_history_state(shape, &weights, t->judged_e, (int) (end - begin), &events, shard->dstates + (size_t) k * d,
 								shard->workspace);
 		}
-		rlrec_gemm_raw(false, true, n, data->n_items, d, 1, shard->dstates, d, t->judged_e, d, 0, shard->logits, data->n_items);
+		score_states(t, shard, n);
 		for (int k = 0; k < n; k++)
 		{
 			int32		u = t->validated[at + k];
@@ -285,6 +367,7 @@ validate_task(RlrecPool *pool, int s, void *argument)
 			const real *scores = shard->logits + (size_t) k * data->n_items;
 			real		wanted = scores[item[end]];
 			int			above = rlrec_count_at_least(data->n_items, scores, wanted);
+			double		gain;
 
 			/* neither itself nor what the user has had */
 			shard->mark[item[end]] = u;
@@ -296,8 +379,10 @@ validate_task(RlrecPool *pool, int s, void *argument)
 				above -= shard->mark[i] != u && scores[i] >= wanted;
 				shard->mark[i] = u;
 			}
-			if (above >= 0 && above < RANKS)	/* below 0 where scores are not finite */
-				shard->ndcg += 1 / log2(above + 2);
+			gain = above >= 0 && above < RANKS ? 1 / log2(above + 2) : 0;	/* below 0 where scores are not finite */
+			shard->ndcg += gain;
+			shard->reward_ndcg += data->rewards.worth != NULL ? gain * data->rewards.worth[end] : gain;
+			shard->reward += data->rewards.worth != NULL ? data->rewards.worth[end] : 1;
 		}
 	}
 }
@@ -362,10 +447,13 @@ choose_validated(RlrecTrainer *t)
 	}
 }
 
+/* NDCG@10 by rewards; plain, unless NULL, receives that by which all users count alike. */
 static double
-validate(RlrecTrainer *t, const real *judged)
+validate(RlrecTrainer *t, const real *judged, double *plain)
 {
 	double		ndcg = 0;
+	double		reward_ndcg = 0;
+	double		reward = 0;
 
 	t->judged = judged;
 	t->judged_e = t->judged;
@@ -376,8 +464,46 @@ validate(RlrecTrainer *t, const real *judged)
 	}
 	rlrec_trainer_run(t, validate_task);
 	for (int s = 0; s < RLREC_SHARDS; s++)
+	{
 		ndcg += t->shard[s].ndcg;
-	return t->n_validated > 0 ? ndcg / t->n_validated : NAN;
+		reward_ndcg += t->shard[s].reward_ndcg;
+		reward += t->shard[s].reward;
+	}
+	if (plain != NULL)
+		*plain = t->n_validated > 0 ? ndcg / t->n_validated : NAN;
+	return t->n_validated > 0 ? reward_ndcg / reward : NAN;
+}
+
+/*
+ * The weight of the first head in the score: of those with which the plain NDCG is not below the policy's, the one with the best NDCG by
+ * rewards.
+ */
+static void
+choose_blend(RlrecTrainer *t)
+{
+	static const real weights[] = {0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5};
+	real		best = 0;
+	double		least;
+	double		highest;
+
+	if (t->config->objective == NULL || !t->config->objective->choose || t->n_validated == 0)
+		return;
+	t->blend[0] = 0;
+	highest = validate(t, t->best, &least);
+	for (int k = 0; k < (int) lengthof(weights); k++)
+	{
+		double		ndcg;
+		double		reward_ndcg;
+
+		t->blend[0] = weights[k];
+		reward_ndcg = validate(t, t->best, &ndcg);
+		ereport(DEBUG1, (errmsg_internal("values weigh %g: validation NDCG@10 %.4f, by rewards %.4f", weights[k], ndcg, reward_ndcg)));
+		if (ndcg < least || reward_ndcg <= highest)
+			continue;
+		highest = reward_ndcg;
+		best = weights[k];
+	}
+	t->blend[0] = best;
 }
 
 /* ---------------------------------------------------------------- epochs */
@@ -398,10 +524,11 @@ choose_windows(const RlrecTrainer *t, RlrecWindow *windows)
 	{
 		int64		first = t->data->start[u];
 		int64		have = t->data->start[u + 1] - first;
-		int64		inputs = (is_kept(t, u) && !t->finishing ? have - 1 : have) - 1;
+		int64		targets = (is_kept(t, u) && !t->finishing ? have - 1 : have) - 1;
+		int64		inputs = targets + t->tail;
 		int64		old = t->config->new_only && t->data->fresh != NULL ? Max(t->data->fresh[u] - first - 1, 0) : 0;	/* targets that do not count */
 
-		if (inputs <= old)
+		if (targets <= old)
 			continue;
 		if (inputs <= length)
 			windows[n++] = (RlrecWindow) {u, first, (int32) inputs, (int32) old};
@@ -468,14 +595,14 @@ begin(RlrecTrainer *t, const RlrecNextItemStart *start, RlrecPast *past)
 	{
 		ereport(NOTICE, (errmsg("training goes on after epoch %d, where an earlier one was interrupted", t->epoch)));
 		if (!same_events)
-			t->validation = validate(t, t->best);
+			t->validation = validate(t, t->best, NULL);
 		return;
 	}
 	if (start == NULL)
 		return;
 	rlrec_trainer_warm(t, start);
 	copy(t, t->parameters, t->best);
-	t->validation = validate(t, t->best);
+	t->validation = validate(t, t->best, NULL);
 	ereport(DEBUG1, (errmsg_internal("start: validation NDCG@10 %.4f", t->validation)));
 }
 
@@ -484,7 +611,7 @@ static void
 judge(RlrecTrainer *t, double loss, double trained, instr_time started)
 {
 	const real *weights = t->average != NULL ? t->average : t->parameters;
-	double		ndcg = validate(t, weights);
+	double		ndcg = validate(t, weights, NULL);
 
 	ereport(DEBUG1,
 			(errmsg_internal("epoch %d: loss %.4f, validation NDCG@10 %.4f, %.2f s training, %.2f s validation, total %.1f s",
@@ -567,6 +694,7 @@ rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data, c
 		if (choose_windows(t, windows) > 0)
 		{
 			train(t, windows, past);
+			choose_blend(t);
 			finish(t, windows);
 		}
 		else if (start != NULL)
@@ -581,6 +709,8 @@ rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data, c
 	result.e = data->n_features > 0 ? t->e : t->best;
 	result.projection = t->best + t->n_table;
 	result.parameters = t->best + t->n_embedding;
+	result.heads = t->best + t->n_network;
+	memcpy(result.blend, t->blend, sizeof(result.blend));
 	result.epoch = t->best_epoch;
 	result.ndcg = t->validation;
 	return result;

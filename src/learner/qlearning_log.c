@@ -28,9 +28,7 @@
 #define CHUNK 16384
 
 static const RlrecOption options[] = {
-	{"state", RLREC_OPTION_CHOICE, 0, 0, 0, "last, category, user"},
-	{"last_items", RLREC_OPTION_INT, 1, 1, 100, "how many of the last items, or categories, are the state"},
-	{"category_column", RLREC_OPTION_TEXT, 0, 0, 0, "the column of the items table that has an item's category"},
+	RLREC_STATE_OPTIONS,
 	{"sweeps", RLREC_OPTION_INT, 1, 1, 10000, "times that the log is gone through"},
 	{"alpha", RLREC_OPTION_REAL, 0.1, 0, 1, "size of a step"},
 	{"alpha_power", RLREC_OPTION_REAL, 0, 0, 1, "a pair's step number N is alpha * N^-alpha_power"},
@@ -77,7 +75,7 @@ alloc_zero(int64 n, Size size)
 static const char *
 obstacle(const RlrecFit *fit)
 {
-	return rlrec_state_obstacle(fit, options);
+	return rlrec_state_obstacle(fit);
 }
 
 /* ---------------------------------------------------------------- the log as transitions */
@@ -386,7 +384,7 @@ fit_tabular(const RlrecFit *data, const char *learner, const char *prefix, Rlrec
 	Values	   *values;
 	Log		   *log;
 
-	rlrec_state_reader_init(&reader, data, options);
+	rlrec_state_reader_init(&reader, data);
 	log = read_log(data->events, &reader);
 	values = values_create(data, learner, log);
 	for (int32 i = 0; i < log->n; i++)

@@ -9,9 +9,11 @@
 #include "data/intern.h"
 #include "learner/state.h"
 
+static const RlrecOption specs[] = {RLREC_STATE_OPTIONS, {NULL}};
+
 /* The column that option "category_column" names, else the first of categories, else the first of arrays of them; -1 when there is none. */
 static int
-category_column(const RlrecFit *fit, const RlrecOption *specs)
+category_column(const RlrecFit *fit)
 {
 	const RlrecFeatures *features = fit->features;
 	const char *name = rlrec_option_text(fit->options, specs, "category_column");
@@ -30,9 +32,9 @@ category_column(const RlrecFit *fit, const RlrecOption *specs)
 }
 
 static RlrecStateKind
-kind_of(const RlrecFit *fit, const RlrecOption *specs)
+kind_of(const Jsonb *options)
 {
-	const char *state = rlrec_option_choice(fit->options, specs, "state");
+	const char *state = rlrec_option_choice(options, specs, "state");
 
 	if (strcmp(state, "category") == 0)
 		return RLREC_STATE_CATEGORY;
@@ -44,15 +46,23 @@ kind_of(const RlrecFit *fit, const RlrecOption *specs)
 }
 
 const char *
-rlrec_state_obstacle(const RlrecFit *fit, const RlrecOption *specs)
+rlrec_state_obstacle(const RlrecFit *fit)
 {
-	RlrecStateKind kind = kind_of(fit, specs);
+	RlrecStateKind kind = kind_of(fit->options);
 
-	if (kind == RLREC_STATE_CATEGORY && category_column(fit, specs) < 0)
+	if (kind == RLREC_STATE_CATEGORY && category_column(fit) < 0)
 		return rlrec_option_text(fit->options, specs, "category_column") == NULL ?
 			"state \"category\" needs an items table with a column of categories" :
 			"the items table has no column of categories or words of the name that category_column says";
+	if (kind == RLREC_STATE_EXPRESSION && rlrec_state_expression(fit->options) == NULL)
+		return "state \"expression\" needs the option \"expression\"";
 	return NULL;
+}
+
+char *
+rlrec_state_expression(const Jsonb *options)
+{
+	return kind_of(options) == RLREC_STATE_EXPRESSION ? rlrec_option_text(options, specs, "expression") : NULL;
 }
 
 /* Sets category and names of all items: "" where the column says nothing. */
@@ -90,16 +100,16 @@ read_categories(RlrecStateReader *reader, const RlrecFit *fit, int column)
 }
 
 void
-rlrec_state_reader_init(RlrecStateReader *reader, const RlrecFit *fit, const RlrecOption *specs)
+rlrec_state_reader_init(RlrecStateReader *reader, const RlrecFit *fit)
 {
 	memset(reader, 0, sizeof(*reader));
 	initStringInfo(&reader->key);
-	reader->kind = kind_of(fit, specs);
+	reader->kind = kind_of(fit->options);
 	reader->last_items = rlrec_option_int(fit->options, specs, "last_items");
 	reader->names = fit->events->items;
 	reader->n_items = fit->events->items.n;
 	if (reader->kind == RLREC_STATE_CATEGORY)
-		read_categories(reader, fit, category_column(fit, specs));
+		read_categories(reader, fit, category_column(fit));
 }
 
 void

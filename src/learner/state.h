@@ -31,11 +31,20 @@ typedef struct RlrecStateReader
 	StringInfoData key;			/* the last one that was made */
 } RlrecStateReader;
 
-/* From the options "state", "last_items" and "category_column" of those specs. */
-extern void rlrec_state_reader_init(RlrecStateReader *reader, const RlrecFit *fit, const RlrecOption *specs);
+/* The options that say what a state is, for the list of a learner's. */
+#define RLREC_STATE_OPTIONS \
+	{"state", RLREC_OPTION_CHOICE, 0, 0, 0, "last, category, user, expression"}, \
+	{"last_items", RLREC_OPTION_INT, 1, 1, 100, "how many of the last items, or categories, are the state"}, \
+	{"category_column", RLREC_OPTION_TEXT, 0, 0, 0, "the column of the items table that has an item's category"}, \
+	{"expression", RLREC_OPTION_TEXT, 0, 0, 0, "an SQL expression over the user, whose id is $1, that names his state"}
+
+extern void rlrec_state_reader_init(RlrecStateReader *reader, const RlrecFit *fit);
 
 /* Why the state that the options ask for cannot be made, or NULL. */
-extern const char *rlrec_state_obstacle(const RlrecFit *fit, const RlrecOption *specs);
+extern const char *rlrec_state_obstacle(const RlrecFit *fit);
+
+/* The option "expression", palloc'd; NULL unless it is the state. */
+extern char *rlrec_state_expression(const Jsonb *options);
 
 /* The reader as tensors under prefix, and of a model. */
 extern void rlrec_state_reader_save(const RlrecStateReader *reader, const char *prefix, RlrecTensors *tensors);

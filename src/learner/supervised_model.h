@@ -22,6 +22,9 @@ typedef struct RlrecSupervisedModel
 	int64		until;			/* time of the last event */
 	int			epoch;			/* that was best */
 	double		ndcg;			/* of its validation; NaN where there was none */
+	int			n_heads;
+	float	   *heads;			/* rlrec_head_parameters() of each; the last ones need have no weight */
+	float		blend[2 + RLREC_MAX_HEADS]; /* weights in the score of the policy and of each head */
 } RlrecSupervisedModel;
 
 /* Adds it to the tensors, e in 8 bits where quantized. */

@@ -1,6 +1,6 @@
 -- Q-learning and its kin from a log: values by hand on tiny tables, and by a plain implementation on random ones.
 SET client_min_messages = warning;
-SELECT plan(83);
+SELECT plan(98);
 
 CREATE TABLE tiny (user_id int, item_id int, at timestamptz, stars float8);
 CREATE FUNCTION learn(agent text, learner text, options jsonb DEFAULT NULL, events regclass DEFAULT 'tiny', items regclass DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -71,6 +71,33 @@ SELECT is(q('category', '1,4'), q('category', '1'), 'an item without one tells n
 SELECT isnt(learn('category ' || c, 'qlearning', format('{"alpha": 0.5, "state": "category", "category_column": %s}', to_json(c))::jsonb, 'tiny', 'goods'), NULL,
 	'state category, by column ' || c) FROM unnest('{about,tags}'::text[]) c;
 SELECT is(q('category ' || c, '1') || q('category ' || c, '2'), q('category', '1') || q('category', '2'), 'which says the same') FROM unnest('{about,tags}'::text[]) c;
+
+-- an expression, as the owner: who is served need not see the table of users
+CREATE TABLE people (id int PRIMARY KEY, segment text);
+INSERT INTO people VALUES (7, 'old'), (8, 'old'), (9, 'new'), (10, NULL);
+INSERT INTO tiny VALUES (11, 1, '2025-01-01', 1);
+SELECT isnt(learn('expression', 'qlearning', '{"alpha": 0.5, "gamma": 0.5, "state": "expression", "expression": "(SELECT segment FROM public.people WHERE id = $1)"}'), NULL, 'state expression');
+DELETE FROM tiny WHERE user_id = 11;
+SELECT is((SELECT array_agg(round(rlrec_score('expression', 7, i)::numeric, 5) ORDER BY i) FROM generate_series(1, 3) i),
+	(SELECT array_agg(round(rlrec_score('user', 7, i)::numeric, 5) ORDER BY i) FROM generate_series(1, 3) i), 'state expression: with one user in a segment it is the user');
+CREATE ROLE qlearning_guest;
+GRANT USAGE ON SEQUENCE rlrec.agent_expression TO qlearning_guest;
+GRANT SELECT ON tiny TO qlearning_guest;
+INSERT INTO tiny VALUES (8, 1, '2025-01-01', 1);
+SET ROLE qlearning_guest;
+CREATE TEMP TABLE shown AS SELECT item, source FROM rlrec_recommend(8, 3, 'expression');
+CREATE TEMP TABLE everybody AS SELECT * FROM rlrec_recommend_all('expression', 3) WHERE user_id = '8';
+RESET ROLE;
+SELECT is((SELECT array_agg(item || source) FROM shown), '{3qlearning,2qlearning}', 'another user of the segment is served by its values, whoever asks');
+SELECT is((SELECT array_agg(item ORDER BY rank) FROM everybody), '{3,2}', 'by rlrec_recommend_all() too');
+DELETE FROM tiny WHERE user_id = 8;
+SELECT is((SELECT array_agg(DISTINCT source) FROM unnest('{9,10,12}'::int[]) u, rlrec_recommend(u, 1, 'expression')), '{popularity}',
+	'of a segment that is new, NULL or not there nothing is known');
+SELECT is((SELECT source FROM rlrec_recommend_for_history('{1}', 1, 'expression')), 'popularity', 'nor of a history of nobody');
+SELECT throws_ok(format('SELECT learn(%L, %L, %L)', 'bad', 'qlearning', jsonb_build_object('state', 'expression', 'expression', e)), state, NULL, format('the expression %s is an error', e))
+FROM (VALUES ('moon', '42703'), ('$2', '42P02'), ('1), (2', '42601'), ('1); SELECT (2', '42601'), ('(SELECT segment FROM people WHERE id = $1)', '42P01'),
+	('(SELECT segment FROM public.people)', '21000'), ('(INSERT INTO public.people VALUES (99) RETURNING id)', '42601'), ('pg_catalog.nextval(''public.counter'')', '42P01')) v (e, state);
+SELECT throws_ok($$SELECT learn('bad', 'qlearning', '{"state": "expression"}')$$, '55000', NULL, 'there must be one');
 
 -- a negative reward is an action that does not change the state
 CREATE TABLE rated (user_id int, item_id int, at timestamptz, stars float8);

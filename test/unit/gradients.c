@@ -18,6 +18,7 @@
 #include "nn/loss.h"
 #include "nn/policy_gradient.h"
 #include "nn/mlp.h"
+#include "nn/value_loss.h"
 #include "tensor/blas.h"
 #include "tensor/random.h"
 
@@ -478,7 +479,7 @@ static double
 value_critic(void)
 {
 	memcpy(y, x, N * sizeof(real));
-	return 0.3 * rlrec_loss_value(N, 0.3, clipping, old, w, y);
+	return 0.3 * rlrec_loss_critic(N, 0.3, clipping, old, w, y);
 }
 
 static void
@@ -668,6 +669,8 @@ test_mlp(void)
 	for (int i = 0; i < 9; i++)
 		worst = Max(worst, fabs(w[n - 3 + i % 3]));
 	check(worst < 1e-12 && fabs(inner(27, w + n - 30, w + n - 30) - 3e-4) < 1e-12, "perceptron, orthogonal initialisation", worst);
+}
+
 /* ---------------------------------------------------------------- heads */
 
 static RlrecHead head;
@@ -747,6 +750,79 @@ test_head(void)
 	x = numbers(N * (1 + H), 1);
 	(void) value_actions();
 	compare("softmax over actions", value_actions, N * (1 + H), x, copied(N * (1 + H), y));
+}
+
+/* ---------------------------------------------------------------- action values: D columns, of which 5 values, their common one, v and 3 logits */
+
+static const int32 acted[N] = {3, 0, 4, 3, 1, 2, 2};
+static const int32 imitated[N] = {0, 2, 1, 1, 0, 2, 2};
+static real delta, conservative;
+
+/* The dueling values, the loss of the first 5 and the gradient of all, in y */
+static double
+value_q(void)
+{
+	double		loss;
+
+	memcpy(y, x, N * D * sizeof(real));
+	rlrec_dueling(N, 5, D, y);
+	loss = rlrec_loss_value(N, 5, D, delta, conservative, acted, w, w2, y, before);
+	rlrec_dueling_backward(N, 5, D, y);
+	return loss;
+}
+
+static double
+value_state_value(void)
+{
+	memcpy(y, x, N * D * sizeof(real));
+	return rlrec_loss_state_value(N, D, 0.8, w, y + 6);
+}
+
+static double
+value_imitation(void)
+{
+	memcpy(y, x, N * D * sizeof(real));
+	return rlrec_loss_imitation(N, 3, D, imitated, w2, y + 7);
+}
+
+/* The gradient in y of the columns first .. first + n - 1, and 0 of the others */
+static real *
+columns(int first, int n)
+{
+	real	   *gradient = zeros(N * D);
+
+	for (int i = 0; i < N; i++)
+		memcpy(gradient + i * D + first, y + i * D + first, n * sizeof(real));
+	return gradient;
+}
+
+static void
+test_values(void)
+{
+	double		worst = 0;
+
+	x = numbers(N * D, 1), y = zeros(N * D), w = numbers(N, 1), w2 = numbers(N, 1), before = zeros(N);
+	for (int i = 0; i < N; i++)
+		w2[i] = fabs(w2[i]);
+	delta = 0.5, conservative = 0;
+	(void) value_q();
+	compare("weighted huber loss of dueling values", value_q, N * D, x, columns(0, 6));
+	for (int i = 0; i < N; i++)
+	{
+		real		q = x[i * D + 5] + x[i * D + acted[i]];
+
+		for (int a = 0; a < 5; a++)
+			q -= x[i * D + a] / 5;
+		worst = Max(worst, fabs(fabs(q - w[i]) - before[i]));
+	}
+	check(worst < 1e-12, "errors of dueling values", worst);
+	delta = 0, conservative = 0.7;
+	(void) value_q();
+	compare("weighted squared loss of conservative dueling values", value_q, N * D, x, columns(0, 6));
+	(void) value_state_value();
+	compare("expectile loss", value_state_value, N * D, x, columns(6, 1));
+	(void) value_imitation();
+	compare("weighted imitation", value_imitation, N * D, x, columns(7, 3));
 }
 
 /* ---------------------------------------------------------------- the encoder */
@@ -859,6 +935,7 @@ main(void)
 	test_embedding();
 	test_mlp();
 	test_head();
+	test_values();
 	test_history(false);
 	test_history(true);
 	test_gaps();
