@@ -32,7 +32,7 @@ extern RlrecNextItemStart rlrec_supervised_start(const RlrecModel *model);
 
 /* As in learner.h */
 extern bool rlrec_supervised_score(const RlrecModel *model, const RlrecHistory *history, float *scores);
-extern void rlrec_supervised_similar(const RlrecModel *model, int32 item, float *scores);
+extern void rlrec_supervised_similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores);
 extern int	rlrec_supervised_dimension(const RlrecModel *model);
 extern bool rlrec_supervised_encode(const RlrecModel *model, const RlrecHistory *history, float *state);
 extern void rlrec_supervised_decode(const RlrecModel *model, const float *state, float *scores);
