@@ -108,6 +108,13 @@ count_parameters(const RlrecNextItem *config, const RlrecSequences *data)
 							 rlrec_history_parameters(&config->shape)), heads);
 }
 
+/* Rows of targets of a micro-batch at most; of refused events as many as of positions, and what is more is left out. */
+static int
+count_rows(const RlrecSequences *data, int room)
+{
+	return data->rewards.n_refused > 0 ? 2 * room : room;
+}
+
 /* Numbers that a shard has for its objective */
 static Size
 objective_numbers(const RlrecNextItem *config, const RlrecSequences *data, Size room)
@@ -117,7 +124,7 @@ objective_numbers(const RlrecNextItem *config, const RlrecSequences *data, Size 
 
 	if (config->objective == NULL)
 		return 0;
-	return room * (5 * d + 8) + 2 * (Size) block_rows(config, data->n_items) * (d + actions) + 3 * actions;
+	return room * (5 * d + 8) + (count_rows(data, (int) room) - room) * (5 * d + 4) + 2 * (Size) block_rows(config, data->n_items) * (d + actions) + 3 * actions;
 }
 
 Size
@@ -174,25 +181,26 @@ create_shard_objective(RlrecTrainer *t, RlrecTrainerShard *shard)
 	const RlrecNextItem *config = t->config;
 	Size		d = config->shape.dimension;
 	Size		room = t->room;
+	Size		rows = t->row_room;
 	Size		actions = count_actions(config, t->data->n_items);
 
 	if (config->negatives == 0)
 	{
-		shard->positive = ALLOCATE(room * d, real);
-		shard->dpositive = ALLOCATE(room * d, real);
+		shard->positive = ALLOCATE(rows * d, real);
+		shard->dpositive = ALLOCATE(rows * d, real);
 		shard->correction = ALLOCATE(t->data->n_items, real);
 		for (int32 k = t->n_warm; k < t->data->n_items; k++)
 			shard->correction[t->catalog[k]] = COLD;
 	}
-	shard->event = ALLOCATE(room, int64);
+	shard->event = ALLOCATE(rows, int64);
 	shard->last = ALLOCATE(room, bool);
 	shard->foreseen = ALLOCATE(room * d, real);
 	shard->future = ALLOCATE(room, real);
-	shard->taken = ALLOCATE(room, real);
+	shard->taken = ALLOCATE(rows, real);
 	shard->value = ALLOCATE(room, real);
 	shard->behaviour = ALLOCATE(room, real);
 	shard->row_weight = ALLOCATE(room, real);
-	shard->dheads = ALLOCATE(room * d, real);
+	shard->dheads = ALLOCATE(rows * d, real);
 	shard->x = ALLOCATE(t->logits_rows * d + actions, real);
 	shard->dx = ALLOCATE(t->logits_rows * d + actions, real);
 	shard->q = ALLOCATE(t->logits_rows * actions, real);
@@ -214,8 +222,8 @@ create_shard(RlrecTrainer *t, RlrecTrainerShard *shard)
 	shard->dstates = ALLOCATE(room * d, real);
 	if (config->negatives > 0)
 	{
-		shard->positive = ALLOCATE(room * d, real);
-		shard->dpositive = ALLOCATE(room * d, real);
+		shard->positive = ALLOCATE(t->row_room * d, real);
+		shard->dpositive = ALLOCATE(t->row_room * d, real);
 		shard->negative = ALLOCATE(config->negatives * d, real);
 		shard->dnegative = ALLOCATE(config->negatives * d, real);
 		shard->correction = ALLOCATE(config->negatives, real);
@@ -224,12 +232,12 @@ create_shard(RlrecTrainer *t, RlrecTrainerShard *shard)
 	shard->item = ALLOCATE(room, int32);
 	shard->gap = ALLOCATE(room, uint8);
 	shard->type = ALLOCATE(room, uint8);
-	shard->target = ALLOCATE(room, int32);
-	shard->place = ALLOCATE(room, int32);
+	shard->target = ALLOCATE(t->row_room, int32);
+	shard->place = ALLOCATE(t->row_room, int32);
 	if (config->objective != NULL)
 		create_shard_objective(t, shard);
-	if (config->new_only || t->tail > 0)
-		shard->counted = ALLOCATE(room * d, real);
+	if (config->new_only || t->tail > 0 || t->row_room > t->room)
+		shard->counted = ALLOCATE(t->row_room * d, real);
 	shard->start = ALLOCATE(room + 1, int);
 	shard->mark = ALLOCATE(n_items, int32);
 	if (t->listed)
@@ -278,6 +286,7 @@ create(RlrecTrainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 	t->lazy = config->negatives > 0 && (int64) data->n_items + data->n_features > LAZY_ROWS;
 	t->listed = t->lazy || (config->negatives > 0 && data->n_features > 0);
 	t->room = micro_batch(config);
+	t->row_room = count_rows(data, t->room);
 	t->logits_rows = block_rows(config, data->n_items);
 	t->parameters = ALLOCATE(t->n, real);
 	t->m = ALLOCATE(t->n, real);
