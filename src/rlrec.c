@@ -6,7 +6,7 @@
 
 #include "fmgr.h"
 
-#include "store/agent.h"
+#include "environment/network.h"
 #include "store/cache.h"
 
 PG_MODULE_MAGIC;
@@ -17,4 +17,5 @@ void
 _PG_init(void)
 {
 	rlrec_cache_init();
+	rlrec_network_init();
 }

@@ -42,16 +42,17 @@ typedef struct RlrecOnline
 	uint64		key;			/* of all its random numbers */
 	int64		transitions;	/* observed so far */
 	int64		episodes;		/* ended so far */
-	int64		learned;		/* the number of the transition up to which learn() came: transitions when it last returned */
+	int64		learned;		/* the number of the transition up to which learn() came, which sets it to replay->next */
 	int64		steps;			/* of the optimiser */
 	RlrecTensors *tensors;		/* everything that lasts: networks, targets, moments, priorities */
 	MemoryContext context;		/* in which the tensors are */
-	void	   *scratch;		/* the learner's own, made of the rest when NULL, in the context */
+	void	   *scratch;		/* the learner's own, made of the rest in the context when NULL; it points into the tensors */
 } RlrecOnline;
 
 typedef struct RlrecOnlineLearner
 {
 	const char *name;
+	const RlrecOption *options;
 
 	/* Adds the tensors of a learner that has learned nothing. */
 	void		(*start) (RlrecOnline *online);
@@ -66,7 +67,7 @@ typedef struct RlrecOnlineLearner
 	int32		(*capacity) (const RlrecOnline *online);
 
 	/* Whether it is time to learn: asked after each transition. */
-	bool		(*due) (const RlrecOnline *online, const RlrecReplay *replay);
+	bool		(*due) (RlrecOnline *online, const RlrecReplay *replay);
 
 	/*
 	 * Learns from the replay, changing tensors and steps. An error when a number is not finite, upon which the caller throws away

@@ -515,6 +515,91 @@ rlrec_activate_backward(RlrecActivation activation, int64 n, const real *x, cons
 				   slope(activation, load_part(x + i, (int) (n - i), 0)));
 }
 
+INLINE lanes
+mlp_activate(RlrecMlpActivation activation, lanes x)
+{
+	if (activation == RLREC_MLP_RELU)
+		return choose(x < splat(0), splat(0), x);	/* so that NaN stays */
+	if (activation == RLREC_MLP_TANH)
+		return 2 * sigmoid(2 * x) - 1;
+	return x;
+}
+
+INLINE lanes
+mlp_slope(RlrecMlpActivation activation, lanes y)
+{
+	if (activation == RLREC_MLP_RELU)
+		return choose(y > splat(0), splat(1), splat(0));
+	if (activation == RLREC_MLP_TANH)
+		return 1 - y * y;
+	return splat(1);
+}
+
+INLINE void
+bias_activate(RlrecMlpActivation activation, int n, int d, const real *bias, real *y)
+{
+	for (int r = 0; r < n; r++, y += d)
+	{
+		int			i = 0;
+
+		for (; i + LANES <= d; i += LANES)
+			store(y + i, mlp_activate(activation, load(y + i) + load(bias + i)));
+		if (i < d)
+			store_part(y + i, d - i, mlp_activate(activation, load_part(y + i, d - i, 0) + load_part(bias + i, d - i, 0)));
+	}
+}
+
+DISPATCHED void
+rlrec_bias_activate(RlrecMlpActivation activation, int n, int d, const real *bias, real *y)
+{
+	if (activation == RLREC_MLP_RELU)
+		bias_activate(RLREC_MLP_RELU, n, d, bias, y);
+	else if (activation == RLREC_MLP_TANH)
+		bias_activate(RLREC_MLP_TANH, n, d, bias, y);
+	else
+		bias_activate(RLREC_MLP_LINEAR, n, d, bias, y);
+}
+
+INLINE void
+bias_activate_backward(RlrecMlpActivation activation, int n, int d, const real *y, real *dy, real *dbias)
+{
+	for (int i = 0; i < d; i += LANES)
+	{
+		int			rest = Min(LANES, d - i);
+		lanes		total = splat(0);
+
+		for (size_t at = i; at < (size_t) n * d; at += d)
+		{
+			lanes		g;
+
+			if (rest == LANES)
+			{
+				g = load(dy + at) * mlp_slope(activation, load(y + at));
+				store(dy + at, g);
+			}
+			else
+			{
+				g = load_part(dy + at, rest, 0) * mlp_slope(activation, load_part(y + at, rest, 0));
+				store_part(dy + at, rest, g);
+			}
+			total += g;
+		}
+		for (int l = 0; l < rest; l++)
+			dbias[i + l] += total[l];
+	}
+}
+
+DISPATCHED void
+rlrec_bias_activate_backward(RlrecMlpActivation activation, int n, int d, const real *y, real *dy, real *dbias)
+{
+	if (activation == RLREC_MLP_RELU)
+		bias_activate_backward(RLREC_MLP_RELU, n, d, y, dy, dbias);
+	else if (activation == RLREC_MLP_TANH)
+		bias_activate_backward(RLREC_MLP_TANH, n, d, y, dy, dbias);
+	else
+		bias_activate_backward(RLREC_MLP_LINEAR, n, d, y, dy, dbias);
+}
+
 DISPATCHED void
 rlrec_swiglu(int n, int d, const real *u, real *y)
 {

@@ -16,6 +16,9 @@
 #include "nn/head.h"
 #include "nn/linear.h"
 #include "nn/loss.h"
+#include "nn/policy_gradient.h"
+#include "nn/mlp.h"
+#include "nn/value_loss.h"
 #include "tensor/blas.h"
 #include "tensor/random.h"
 
@@ -452,6 +455,146 @@ test_losses(void)
 	compare("expectile", value_expectile, N * D, x, copied(N * D, y));
 }
 
+/* ---------------------------------------------------------------- policy gradients: H actions */
+
+static const int32 taken[N] = {3, 0, 10, 3, 5, 1, 1};
+static real *advantage, *propensity, *old;
+static real clipping;
+
+static double
+value_policy_gradient(void)
+{
+	memcpy(y, x, N * H * sizeof(real));
+	return 0.3 * rlrec_loss_policy_gradient(N, H, 0.3, 0.2, taken, advantage, propensity, y);
+}
+
+static double
+value_clipped_surrogate(void)
+{
+	memcpy(y, x, N * H * sizeof(real));
+	return 0.3 * rlrec_loss_clipped_surrogate(N, H, 0.3, 0.2, 0.2, taken, advantage, propensity, y);
+}
+
+static double
+value_critic(void)
+{
+	memcpy(y, x, N * sizeof(real));
+	return 0.3 * rlrec_loss_critic(N, 0.3, clipping, old, w, y);
+}
+
+static void
+test_policy_gradient(void)
+{
+	real		log_p[H];
+	real		loss;
+
+	x = numbers(N * H, 1), y = zeros(N * H), advantage = numbers(N, 1), propensity = numbers(N, 1);
+	(void) value_policy_gradient();
+	compare("policy gradient, logits", value_policy_gradient, N * H, x, copied(N * H, y));
+
+	/* ratios of .5, .7, .9, .. 1.7: below, inside and above the clip, with advantages of both signs */
+	for (int i = 0; i < N; i++)
+	{
+		real		p[H];
+
+		memcpy(p, x + i * H, sizeof(p));
+		rlrec_softmax(H, NULL, p);
+		propensity[i] = p[taken[i]] / (0.5 + 0.2 * i);
+		advantage[i] = (i % 2 == 0 ? 1 : -1) * (1 + 0.1 * i);
+		log_p[i] = log(p[taken[i]]);
+	}
+	(void) value_clipped_surrogate();
+	compare("clipped surrogate, logits", value_clipped_surrogate, N * H, x, copied(N * H, y));
+	loss = 0;
+	for (int i = 0; i < N; i++)
+		loss -= (i % 2 == 0 ? Min(0.5 + 0.2 * i, 1.2) : Max(0.5 + 0.2 * i, 0.8)) * advantage[i];
+	memcpy(y, x, N * H * sizeof(real));
+	loss -= rlrec_loss_clipped_surrogate(N, H, 0.3, 0, 0.2, taken, advantage, propensity, y);
+	check(fabs(loss) < 1e-12, "clipped surrogate, of known ratios", fabs(loss));
+
+	rlrec_importance(N, H, 1.2, taken, propensity, x, y);
+	loss = 0;
+	for (int i = 0; i < N; i++)
+		loss = Max(loss, fabs(y[i] - Min(0.5 + 0.2 * i, 1.2)));
+	check(loss < 1e-12, "importance, of known ratios", loss);
+	rlrec_importance(N, H, 10, taken, propensity, x, y);
+	loss = 0;
+	for (int i = 0; i < N; i++)
+		loss = Max(loss, fabs(log(y[i] * propensity[i]) - log_p[i]));
+	check(loss < 1e-12, "importance, uncapped", loss);
+
+	x = numbers(N, 1), old = numbers(N, 1), w = numbers(N, 1);
+	for (int i = 0; i < 2; i++)
+	{
+		clipping = i * 0.3;
+		(void) value_critic();
+		compare(i ? "clipped value loss" : "value loss", value_critic, N, x, copied(N, y));
+	}
+}
+
+/*
+ * A bandit of three arms that pay 1 with their chance, else 0. The estimator's mean over every arm, by a behaviour other than the policy,
+ * and every reward must be the gradient of the expected reward, pi(a) * (chance(a) - expected reward), whatever the baseline.
+ */
+static const real chance[3] = {0.2, 0.5, 0.9};
+
+static void
+test_bandit_expectation(real baseline)
+{
+	const real	behaviour[3] = {0.6, 0.1, 0.3};
+	real		logits[3] = {0.3, -0.2, -1};
+	real		p[3];
+	real		mean[3] = {0, 0, 0};
+	real		worst = 0;
+
+	memcpy(p, logits, sizeof(p));
+	rlrec_softmax(3, NULL, p);
+	for (int32 a = 0; a < 3; a++)
+		for (int reward = 0; reward < 2; reward++)
+		{
+			real		g[3];
+			real		importance;
+			real		gain = reward - baseline;
+
+			memcpy(g, logits, sizeof(g));
+			rlrec_importance(1, 3, 100, &a, &behaviour[a], g, &importance);
+			rlrec_loss_policy_gradient(1, 3, 1, 0, &a, &gain, &importance, g);
+			rlrec_add(3, behaviour[a] * (reward ? chance[a] : 1 - chance[a]), g, mean);
+		}
+	for (int a = 0; a < 3; a++)
+		worst = Max(worst, fabs(mean[a] + p[a] * (chance[a] - inner(3, p, chance))));
+	check(worst < 1e-12, baseline == 0 ? "reinforce's expectation over a bandit" : "reinforce's expectation over a bandit, with a baseline",
+		  worst);
+}
+
+/* Samples of the same, with the mean reward so far as baseline, find the best arm. */
+static void
+test_bandit_sampled(void)
+{
+	real		logits[3] = {0, 0, 0};
+	real		p[3];
+	real		mean = 0;
+	const real	one = 1;
+
+	for (int i = 0; i < 2000; i++)
+	{
+		real		u = rlrec_random_uniform(21, 2 * i);
+		real		g[3];
+		real		gain;
+		int32		a;
+
+		memcpy(p, logits, sizeof(p));
+		rlrec_softmax(3, NULL, p);
+		a = u < p[0] ? 0 : u < p[0] + p[1] ? 1 : 2;
+		gain = (rlrec_random_uniform(21, 2 * i + 1) < chance[a]) - mean;
+		mean += gain / (i + 1);
+		memcpy(g, logits, sizeof(g));
+		rlrec_loss_policy_gradient(1, 3, 1, 0, &a, &gain, &one, g);
+		rlrec_add(3, -0.1, g, logits);
+	}
+	check(p[2] > 0.95, "reinforce finds the best arm", 1 - p[2]);
+}
+
 static const int32 feature_start[ITEMS + 1] = {0, 2, 3, 3, 5, 5, 5, 6, 6, 7, 8, 8, 9, 9};
 static const int32 feature[] = {0, 2, 1, 0, 3, 2, 1, 3, 3};
 static const float feature_value[] = {1, 0.5f, 2, 1, 1, 0.25f, 3, 1, -1};
@@ -482,6 +625,50 @@ test_embedding(void)
 			memset(de + i * D, 0, D * sizeof(real));
 	compare("embedding, table", value_embedding, ITEMS * D, w, de);
 	compare("embedding, projection of features", value_embedding, 4 * D, w2, dprojection);
+}
+
+/* ---------------------------------------------------------------- the multilayer perceptron */
+
+static RlrecMlpShape mlp = {3, {D, H, 9, 3}, RLREC_MLP_RELU};
+
+static double
+value_mlp(void)
+{
+	return inner(N * 3, rlrec_mlp_forward(&mlp, w, N, x, scratch), c);
+}
+
+static void
+test_mlp(void)
+{
+	size_t		n = rlrec_mlp_parameters(&mlp);
+	real	   *gradient;
+	real	   *to_x = zeros(N * D);
+	double		worst = 0;
+
+	x = numbers(N * D, 1), c = numbers(N * 3, 1), scratch = zeros(rlrec_mlp_workspace(&mlp, N));
+	for (mlp.activation = RLREC_MLP_RELU; mlp.activation <= RLREC_MLP_TANH; mlp.activation++)
+	{
+		bool		relu = mlp.activation == RLREC_MLP_RELU;
+
+		w = numbers(n, 0.5), gradient = zeros(n);
+		(void) value_mlp();
+		rlrec_mlp_backward(&mlp, w, N, x, scratch, c, gradient, to_x);
+		compare(relu ? "relu perceptron, parameters" : "tanh perceptron, parameters", value_mlp, n, w, gradient);
+		compare(relu ? "relu perceptron, input" : "tanh perceptron, input", value_mlp, N * D, x, to_x);
+	}
+	mlp.activation = RLREC_MLP_TANH;
+	before = copied(3, rlrec_mlp_forward(&mlp, w, N, x, scratch));
+	after = rlrec_mlp_forward(&mlp, w, 1, x, scratch);
+	check(fabs(before[0] - after[0]) < 1e-12 && fabs(before[2] - after[2]) < 1e-12, "perceptron, one row is as many", 0);
+
+	/* orthogonal: the first layer's rows, 10 of 11 numbers, have length sqrt(2) and no angle; the last layer's columns length 0.01 */
+	rlrec_mlp_initialize(&mlp, 5, 0.01, w);
+	for (int i = 0; i < D; i++)
+		for (int j = 0; j <= i; j++)
+			worst = Max(worst, fabs(inner(H, w + i * H, w + j * H) - (i == j ? 2 : 0)));
+	for (int i = 0; i < 9; i++)
+		worst = Max(worst, fabs(w[n - 3 + i % 3]));
+	check(worst < 1e-12 && fabs(inner(27, w + n - 30, w + n - 30) - 3e-4) < 1e-12, "perceptron, orthogonal initialisation", worst);
 }
 
 /* ---------------------------------------------------------------- heads */
@@ -563,6 +750,79 @@ test_head(void)
 	x = numbers(N * (1 + H), 1);
 	(void) value_actions();
 	compare("softmax over actions", value_actions, N * (1 + H), x, copied(N * (1 + H), y));
+}
+
+/* ---------------------------------------------------------------- action values: D columns, of which 5 values, their common one, v and 3 logits */
+
+static const int32 acted[N] = {3, 0, 4, 3, 1, 2, 2};
+static const int32 imitated[N] = {0, 2, 1, 1, 0, 2, 2};
+static real delta, conservative;
+
+/* The dueling values, the loss of the first 5 and the gradient of all, in y */
+static double
+value_q(void)
+{
+	double		loss;
+
+	memcpy(y, x, N * D * sizeof(real));
+	rlrec_dueling(N, 5, D, y);
+	loss = rlrec_loss_value(N, 5, D, delta, conservative, acted, w, w2, y, before);
+	rlrec_dueling_backward(N, 5, D, y);
+	return loss;
+}
+
+static double
+value_state_value(void)
+{
+	memcpy(y, x, N * D * sizeof(real));
+	return rlrec_loss_state_value(N, D, 0.8, w, y + 6);
+}
+
+static double
+value_imitation(void)
+{
+	memcpy(y, x, N * D * sizeof(real));
+	return rlrec_loss_imitation(N, 3, D, imitated, w2, y + 7);
+}
+
+/* The gradient in y of the columns first .. first + n - 1, and 0 of the others */
+static real *
+columns(int first, int n)
+{
+	real	   *gradient = zeros(N * D);
+
+	for (int i = 0; i < N; i++)
+		memcpy(gradient + i * D + first, y + i * D + first, n * sizeof(real));
+	return gradient;
+}
+
+static void
+test_values(void)
+{
+	double		worst = 0;
+
+	x = numbers(N * D, 1), y = zeros(N * D), w = numbers(N, 1), w2 = numbers(N, 1), before = zeros(N);
+	for (int i = 0; i < N; i++)
+		w2[i] = fabs(w2[i]);
+	delta = 0.5, conservative = 0;
+	(void) value_q();
+	compare("weighted huber loss of dueling values", value_q, N * D, x, columns(0, 6));
+	for (int i = 0; i < N; i++)
+	{
+		real		q = x[i * D + 5] + x[i * D + acted[i]];
+
+		for (int a = 0; a < 5; a++)
+			q -= x[i * D + a] / 5;
+		worst = Max(worst, fabs(fabs(q - w[i]) - before[i]));
+	}
+	check(worst < 1e-12, "errors of dueling values", worst);
+	delta = 0, conservative = 0.7;
+	(void) value_q();
+	compare("weighted squared loss of conservative dueling values", value_q, N * D, x, columns(0, 6));
+	(void) value_state_value();
+	compare("expectile loss", value_state_value, N * D, x, columns(6, 1));
+	(void) value_imitation();
+	compare("weighted imitation", value_imitation, N * D, x, columns(7, 3));
 }
 
 /* ---------------------------------------------------------------- the encoder */
@@ -668,8 +928,14 @@ main(void)
 	test_feedforward();
 	test_attention();
 	test_losses();
+	test_policy_gradient();
+	test_bandit_expectation(0);
+	test_bandit_expectation(0.7);
+	test_bandit_sampled();
 	test_embedding();
+	test_mlp();
 	test_head();
+	test_values();
 	test_history(false);
 	test_history(true);
 	test_gaps();

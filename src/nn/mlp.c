@@ -1,0 +1,158 @@
+/*
+ * mlp.c
+ *	  A multilayer perceptron.
+ *
+ * The workspace is each layer's output (n,width) in order, then two gradients (n,widest) between which the backward pass alternates.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "nn/mlp.h"
+#include "tensor/blas.h"
+#include "tensor/random.h"
+
+size_t
+rlrec_mlp_parameters(const RlrecMlpShape *shape)
+{
+	size_t		n = 0;
+
+	for (int l = 0; l < shape->layers; l++)
+		n += ((size_t) shape->width[l] + 1) * shape->width[l + 1];
+	return n;
+}
+
+static int
+widest(const RlrecMlpShape *shape)
+{
+	int			most = 0;
+
+	for (int l = 1; l <= shape->layers; l++)
+		most = Max(most, shape->width[l]);
+	return most;
+}
+
+size_t
+rlrec_mlp_workspace(const RlrecMlpShape *shape, int n)
+{
+	size_t		columns = 2 * (size_t) widest(shape);
+
+	for (int l = 1; l <= shape->layers; l++)
+		columns += shape->width[l];
+	return columns * n;
+}
+
+static RlrecMlpActivation
+activation_of(const RlrecMlpShape *shape, int layer)
+{
+	return layer < shape->layers - 1 ? shape->activation : RLREC_MLP_LINEAR;
+}
+
+/* n vectors of d numbers, n <= d, number i of vector v at x[v * next + i * stride], become orthonormal (Gram and Schmidt, twice). */
+static void
+orthonormalize(int n, int d, size_t next, size_t stride, real *x)
+{
+	for (int v = 0; v < n; v++)
+	{
+		real	   *own = x + v * next;
+		double		square = 0;
+
+		for (int pass = 0; pass < 2; pass++)
+			for (int u = 0; u < v; u++)
+			{
+				const real *other = x + u * next;
+				double		product = 0;
+
+				for (int i = 0; i < d; i++)
+					product += (double) own[i * stride] * other[i * stride];
+				for (int i = 0; i < d; i++)
+					own[i * stride] -= product * other[i * stride];
+			}
+		for (int i = 0; i < d; i++)
+			square += (double) own[i * stride] * own[i * stride];
+		for (int i = 0; i < d; i++)
+			own[i * stride] /= sqrt(square);
+	}
+}
+
+void
+rlrec_mlp_initialize(const RlrecMlpShape *shape, uint64 key, real last, real *parameters)
+{
+	for (int l = 0; l < shape->layers; l++)
+	{
+		int			in = shape->width[l];
+		int			out = shape->width[l + 1];
+		size_t		n = (size_t) in * out;
+		bool		orthogonal = shape->activation == RLREC_MLP_TANH;
+		double		gain = l == shape->layers - 1 ? last : sqrt(2);
+
+		for (size_t i = 0; i < n; i++)
+			parameters[i] = rlrec_random_normal(rlrec_random_key(key, l), i);
+		if (orthogonal && in < out)
+			orthonormalize(in, out, out, 1, parameters);
+		else if (orthogonal)
+			orthonormalize(out, in, 1, out, parameters);
+		rlrec_scale(n, orthogonal ? gain : gain / sqrt(in), parameters);
+		memset(parameters + n, 0, out * sizeof(real));
+		parameters += n + out;
+	}
+}
+
+real *
+rlrec_mlp_forward(const RlrecMlpShape *shape, const real *parameters, int n, const real *x, real *workspace)
+{
+	real	   *y = workspace;
+
+	for (int l = 0; l < shape->layers; l++)
+	{
+		int			in = shape->width[l];
+		int			out = shape->width[l + 1];
+
+		y = workspace;
+		if (n <= RLREC_MLP_FEW)
+			rlrec_matmul(n, out, in, x, in, parameters, out, y, out);
+		else
+			rlrec_gemm_raw(false, false, n, out, in, 1, x, in, parameters, out, 0, y, out);
+		parameters += (size_t) in * out;
+		rlrec_bias_activate(activation_of(shape, l), n, out, parameters, y);
+		parameters += out;
+		x = y;
+		workspace += (size_t) n * out;
+	}
+	return y;
+}
+
+void
+rlrec_mlp_backward(const RlrecMlpShape *shape, const real *parameters, int n, const real *x, real *workspace, const real *dy,
+				   real *gradient, real *dx)
+{
+	int			last = shape->layers - 1;
+	size_t		size = (size_t) n * widest(shape);
+	real	   *dout = workspace + rlrec_mlp_workspace(shape, n) - 2 * size;
+	real	   *din = dout + size;
+	const real *y = dout;
+
+	parameters += rlrec_mlp_parameters(shape);
+	gradient += rlrec_mlp_parameters(shape);
+	memcpy(dout, dy, (size_t) n * shape->width[last + 1] * sizeof(real));
+	for (int l = last; l >= 0; l--)
+	{
+		int			in = shape->width[l];
+		int			out = shape->width[l + 1];
+		const real *before;
+		real	   *swap = dout;
+
+		y -= (size_t) n * out;
+		before = l == 0 ? x : y - (size_t) n * in;
+		gradient -= out;
+		rlrec_bias_activate_backward(activation_of(shape, l), n, out, y, dout, gradient);
+		gradient -= (size_t) in * out;
+		parameters -= ((size_t) in + 1) * out;
+		rlrec_gemm_raw(true, false, in, out, n, 1, before, in, dout, out, 1, gradient, out);
+		if (l == 0 && dx == NULL)
+			break;
+		rlrec_gemm_raw(false, true, n, in, out, 1, dout, out, parameters, out, 0, l == 0 ? dx : din, in);
+		dout = din;
+		din = swap;
+	}
+}
