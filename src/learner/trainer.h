@@ -138,6 +138,24 @@ extern void rlrec_trainer_run(RlrecTrainer *trainer, RlrecTask task);
 /* Makes t->e of the source's parameters: of the items among rows[n], of all items where rows is NULL. */
 extern void rlrec_trainer_compose(RlrecTrainer *t, const int32 *rows, int32 n, real dropout, const real *source);
 
+/* Users whose items are ranked at once */
+extern int	rlrec_trainer_ranked(int32 n_items);
+
+/* Whether a user's last item is kept for validation; where only what is new is learned, that of few users. */
+extern bool rlrec_trainer_keeps(const RlrecTrainer *t, int32 u);
+
+/* Chooses the users who validate. */
+extern void rlrec_trainer_choose_validated(RlrecTrainer *t);
+
+/* NDCG@10 by rewards, NaN without users; plain, unless NULL, receives that by which all users count alike. */
+extern double rlrec_trainer_validate(RlrecTrainer *t, const real *judged, double *plain);
+
+/*
+ * Where the objective leaves it open: the weight of the first head in the score. Of those with which the plain NDCG is not below the
+ * policy's, the one with the best NDCG by rewards.
+ */
+extern void rlrec_trainer_choose_blend(RlrecTrainer *t);
+
 /* A head of the parameters or of what has their shape */
 extern RlrecHead rlrec_trainer_head(const RlrecTrainer *t, real *parameters, int head);
 
