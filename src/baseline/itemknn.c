@@ -161,22 +161,22 @@ score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 	return any;
 }
 
-/* The place of an item among target[low .. high - 1], which ascend; -1 when it is not there. */
+/* The place of an item among n that ascend, by a search whose steps the processor need not guess; -1 when it is not there. */
 static int32
-find(const int32 *target, int32 low, int32 high, int32 item)
+find(const int32 *target, int32 n, int32 item)
 {
-	while (low < high)
-	{
-		int32		middle = low + (high - low) / 2;
+	const int32 *from = target;
 
-		if (target[middle] == item)
-			return middle;
-		if (target[middle] < item)
-			low = middle + 1;
-		else
-			high = middle;
+	if (n == 0)
+		return -1;
+	while (n > 1)
+	{
+		int32		half = n / 2;
+
+		from += from[half] <= item ? half : 0;
+		n -= half;
 	}
-	return -1;
+	return *from == item ? (int32) (from - target) : -1;
 }
 
 /* Similarity is symmetric, so an item's are those that it keeps and those of the items that keep it. */
@@ -191,11 +191,15 @@ similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float
 	for (int32 i = 0; i < n; i++)
 	{
 		int32		other = others ? others[i] : i;
-		int32		at = find(target, offset[item], offset[item + 1], other);
+		int32		row = offset[item];
+		int32		at = find(target + row, offset[item + 1] - row, other);
 
 		if (at < 0)
-			at = find(target, offset[other], offset[other + 1], item);
-		scores[i] = at < 0 ? 0 : value[at];
+		{
+			row = offset[other];
+			at = find(target + row, offset[other + 1] - row, item);
+		}
+		scores[i] = at < 0 ? 0 : value[row + at];
 	}
 }
 

@@ -200,15 +200,14 @@ void
 rlrec_parts_similarities(const RlrecModel *model, int32 n, const int32 *items, float *matrix)
 {
 	RlrecModel	answering;
-	bool		known = find_similar(model, &answering);
 
-	for (int32 i = 0; i < n; i++)
+	if (!find_similar(model, &answering))
 	{
-		if (known)
-			answering.learner->similar(&answering, items[i], n, items, matrix + (size_t) i * n);
-		else
-			rlrec_sketch_similar(model, items[i], n, items, matrix + (size_t) i * n);
+		rlrec_sketch_similarities(model, n, items, matrix);
+		return;
 	}
+	for (int32 i = 0; i < n; i++)
+		answering.learner->similar(&answering, items[i], n, items, matrix + (size_t) i * n);
 }
 
 void

@@ -2,9 +2,9 @@
  * sketch.c
  *	  Who had an item, in few numbers: bottom-k sketches (Cohen and Kaplan 2007, "Summarizing Data using Bottom-k Sketches").
  *
- * Users are put in an order that a hash of their index gives, and a sketch keeps the first SIZE of an item's users in that order. Among
- * the first SIZE of two items' users together, a random sample of them, the share of those that had both estimates Jaccard's
- * coefficient J, and both are J / (1 + J) * (a + b) users where a had one and b the other. What has at most SIZE users is exact.
+ * Users are put in an order that a hash of their index gives, and a sketch keeps the first SIZE of an item's users in that order. Up to
+ * where the first of two sketches ends, both tell of every user who had the item, and the users up to there are a random sample: the
+ * cosine of two items is taken over them. It is exact of items with fewer than SIZE users.
  *
  * Tensors: items/sketch_start [items + 1] and items/sketch, places in that order, ascending.
  */
@@ -80,50 +80,67 @@ rlrec_sketch_add(const RlrecEvents *events, RlrecTensors *tensors)
 	pfree(users);
 }
 
-/* The cosine of items with a and b users, of which x[n_x] and y[n_y] are the sketches. */
-static float
-cosine(double a, double b, int n_x, const int32 *x, int n_y, const int32 *y)
+/* How many of n ascending places are at most `place`. */
+static int
+count_up_to(int n, const int32 *places, int32 place)
 {
-	int			most = a <= SIZE && b <= SIZE ? 2 * SIZE : SIZE;
-	int			i = 0;
-	int			j = 0;
-	int			either = 0;
-	int			both = 0;
+	int			count = 0;
 
-	while (either < most && i < n_x && j < n_y)
-	{
-		int32		at_x = x[i];
-		int32		at_y = y[j];
+	for (int i = 0; i < n; i++)
+		count += places[i] <= place;
+	return count;
+}
 
-		i += at_x <= at_y;
-		j += at_y <= at_x;
-		both += at_x == at_y;
-		either++;
-	}
+/* The cosine of two items whose sketches have n_x and n_y places, `both` in common. */
+static float
+cosine(int both, int n_x, const int32 *x, int n_y, const int32 *y)
+{
 	if (both == 0)
 		return 0;
-	either = Min(either + (n_x - i) + (n_y - j), most);
-	return Min(both * (a + b) / ((either + both) * sqrt(a * b)), 1);
+	if (n_x == SIZE && (n_y < SIZE || x[n_x - 1] < y[n_y - 1]))
+		n_y = count_up_to(n_y, y, x[n_x - 1]);
+	else if (n_y == SIZE)
+		n_x = count_up_to(n_x, x, y[n_y - 1]);
+	return both / sqrtf((float) n_x * n_y);
 }
 
 void
-rlrec_sketch_similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores)
+rlrec_sketch_similarities(const RlrecModel *model, int32 n, const int32 *items, float *matrix)
 {
 	const int32 *start;
 	const int32 *sketch;
+	int32		places = 0;
+	bool	   *marked;
 
+	memset(matrix, 0, (Size) n * n * sizeof(float));
 	if (rlrec_tensors_find(model->tensors, "items/sketch") == NULL)
-	{
-		memset(scores, 0, n * sizeof(float));
 		return;
-	}
 	start = rlrec_tensors_find(model->tensors, "items/sketch_start")->data;
 	sketch = rlrec_tensors_find(model->tensors, "items/sketch")->data;
-	for (int32 i = 0; i < n; i++)
-	{
-		int32		other = others ? others[i] : i;
+	for (int32 a = 0; a < n; a++)
+		if (start[items[a] + 1] > start[items[a]])
+			places = Max(places, sketch[start[items[a] + 1] - 1] + 1);
+	marked = palloc0(Max(places, 1) * sizeof(bool));
 
-		scores[i] = cosine(model->count[item], model->count[other], start[item + 1] - start[item], sketch + start[item],
-						   start[other + 1] - start[other], sketch + start[other]);
+	for (int32 a = 0; a < n; a++)
+	{
+		const int32 *x = sketch + start[items[a]];
+		int			n_x = start[items[a] + 1] - start[items[a]];
+
+		for (int i = 0; i < n_x; i++)
+			marked[x[i]] = true;
+		for (int32 b = a + 1; b < n; b++)
+		{
+			const int32 *y = sketch + start[items[b]];
+			int			n_y = start[items[b] + 1] - start[items[b]];
+			int			both = 0;
+
+			for (int j = 0; j < n_y; j++)
+				both += marked[y[j]];
+			matrix[(size_t) a * n + b] = matrix[(size_t) b * n + a] = cosine(both, n_x, x, n_y, y);
+		}
+		for (int i = 0; i < n_x; i++)
+			marked[x[i]] = false;
 	}
+	pfree(marked);
 }

@@ -10,7 +10,7 @@
 /* Adds the sketches of all items. The tensors have items/count already. */
 extern void rlrec_sketch_add(const RlrecEvents *events, RlrecTensors *tensors);
 
-/* similar() by them: cosine over the items' users. 0 to all in a model without sketches. */
-extern void rlrec_sketch_similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores);
+/* matrix[n][n]: by them the cosine of each of n items to each over their users, 0 on the diagonal and in a model without sketches. */
+extern void rlrec_sketch_similarities(const RlrecModel *model, int32 n, const int32 *items, float *matrix);
 
 #endif							/* RLREC_SKETCH_H */
