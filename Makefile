@@ -41,15 +41,8 @@ test/unit/gradients: $(UNIT_SOURCES) $(wildcard src/*/*.h)
 		$(UNIT_SOURCES) -lm -o $@
 
 # Learners that act, outside the server, with what they call of it in test/unit/online.h
-ONLINE_SOURCES = test/unit/online.c src/learner/dqn.c src/learner/replay.c src/nn/adam.c src/nn/mlp.c src/nn/value_loss.c \
-	src/tensor/blas.c src/tensor/fused.c src/tensor/kernels.c
-test/unit/online: $(ONLINE_SOURCES) $(wildcard src/*/*.h test/unit/*.h)
+ONLINE_SOURCES = $(addprefix src/,learner/actor.c learner/actor_critic.c learner/dqn.c learner/reinforce.c learner/replay.c \
+	nn/adam.c nn/mlp.c nn/policy_gradient.c nn/value_loss.c tensor/blas.c tensor/fused.c tensor/kernels.c)
+test/unit/online test/unit/policy_gradient: %: %.c $(ONLINE_SOURCES) $(wildcard src/*/*.h test/unit/*.h)
 	$(CC) $(CFLAGS) -O3 -fno-math-errno -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
-		$(ONLINE_SOURCES) -lm -ldl -o $@
-
-# The learners of policy gradients, outside the server, with what they call of it in test/unit/online.h
-POLICY_SOURCES = test/unit/policy_gradient.c src/learner/actor.c src/learner/actor_critic.c src/learner/reinforce.c src/nn/adam.c \
-	src/nn/mlp.c src/nn/policy_gradient.c src/tensor/blas.c src/tensor/fused.c src/tensor/kernels.c
-test/unit/policy_gradient: $(POLICY_SOURCES) $(wildcard src/*/*.h test/unit/*.h)
-	$(CC) $(CFLAGS) -O3 -fno-math-errno -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
-		$(POLICY_SOURCES) -lm -ldl -o $@
+		$< $(ONLINE_SOURCES) -lm -ldl -o $@

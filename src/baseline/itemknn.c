@@ -161,24 +161,41 @@ score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 	return any;
 }
 
+/* The place of an item among target[low .. high - 1], which ascend; -1 when it is not there. */
+static int32
+find(const int32 *target, int32 low, int32 high, int32 item)
+{
+	while (low < high)
+	{
+		int32		middle = low + (high - low) / 2;
+
+		if (target[middle] == item)
+			return middle;
+		if (target[middle] < item)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return -1;
+}
+
 /* Similarity is symmetric, so an item's are those that it keeps and those of the items that keep it. */
 static void
-similar(const RlrecModel *model, int32 item, float *scores)
+similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores)
 {
-	int32		n = model->items.n;
-	const int32 *offset = rlrec_model_data(model, "offset", RLREC_I32, (int64) n + 1);
-	const int32 *target = rlrec_model_data(model, "item", RLREC_I32, offset[n]);
-	const float *value = rlrec_model_data(model, "value", RLREC_F32, offset[n]);
+	int32		n_items = model->items.n;
+	const int32 *offset = rlrec_model_data(model, "offset", RLREC_I32, (int64) n_items + 1);
+	const int32 *target = rlrec_model_data(model, "item", RLREC_I32, offset[n_items]);
+	const float *value = rlrec_model_data(model, "value", RLREC_F32, offset[n_items]);
 
-	memset(scores, 0, n * sizeof(float));
-	for (int32 k = offset[item]; k < offset[item + 1]; k++)
-		scores[target[k]] = value[k];
 	for (int32 i = 0; i < n; i++)
 	{
-		CHECK_FOR_INTERRUPTS();
-		for (int32 k = offset[i]; k < offset[i + 1] && target[k] <= item; k++)
-			if (target[k] == item)
-				scores[i] = value[k];
+		int32		other = others ? others[i] : i;
+		int32		at = find(target, offset[item], offset[item + 1], other);
+
+		if (at < 0)
+			at = find(target, offset[other], offset[other + 1], item);
+		scores[i] = at < 0 ? 0 : value[at];
 	}
 }
 

@@ -15,7 +15,7 @@
 #include "nn/policy_gradient.h"
 #include "tensor/random.h"
 
-/* The policy starts near uniform (Andrychowicz et al. 2021, choice C57). */
+/* The policy starts near uniform (Andrychowicz et al. 2021). */
 #define FIRST_LOGITS 0.01f
 
 /* What rounds to 0 in single precision must not be divided by. */

@@ -97,8 +97,11 @@ typedef struct RlrecLearner
 	/* Appends what fitting came to, for people: members of a JSON object, each with a comma before it. May be NULL. */
 	void		(*describe) (const RlrecModel *model, StringInfo json);
 
-	/* Similarity of each item to one; NULL when the learner has none (then cosine over the items' users stands in). */
-	void		(*similar) (const RlrecModel *model, int32 item, float *scores);
+	/*
+	 * Similarity of an item to each of n others, scores[n]; others NULL means all items. More is more alike, on a scale of the learner's own.
+	 * NULL when the learner has none.
+	 */
+	void		(*similar) (const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores);
 
 	/* What turns a history into a state, "transformer"; NULL when the learner has none. Fitting one takes minutes where others take seconds. */
 	const char *encoder;

@@ -424,7 +424,7 @@ main(int n, char **argument)
 	test_corridor(&rlrec_reinforce_online, "reinforce in the short corridor");
 	set_option("baseline", 0);
 	test_corridor(&rlrec_reinforce_online, "reinforce in the short corridor, without a baseline");
-	test_cartpole(&rlrec_actor_critic_online, 60000, 475, "ppo on CartPole");
+	test_cartpole(&rlrec_actor_critic_online, 25000, 475, "ppo on CartPole");
 	test_cartpole(&rlrec_reinforce_online, 100000, 475, "reinforce on CartPole");
 	printf("1..%d\n", tests);
 	return failures > 0;
