@@ -67,6 +67,9 @@ typedef struct RlrecHistory
 	RlrecKey	key;			/* what names the user's state: his id, or the value of option "expression"; none when it is not known */
 } RlrecHistory;
 
+/* A value of a table: of an item as an action in a state, whose name is not terminated. */
+typedef void (*RlrecActionValueSink) (void *argument, const char *state, int length, int32 item, float q, int32 visits);
+
 typedef struct RlrecLearner
 {
 	const char *name;			/* as in learner => '...' */
@@ -96,6 +99,9 @@ typedef struct RlrecLearner
 
 	/* Appends what fitting came to, for people: members of a JSON object, each with a comma before it. May be NULL. */
 	void		(*describe) (const RlrecModel *model, StringInfo json);
+
+	/* Hands out what each action is worth in each state; NULL when values are not kept in a table. */
+	void		(*action_values) (const RlrecModel *model, RlrecActionValueSink sink, void *argument);
 
 	/*
 	 * Similarity of an item to each of n others, scores[n]; others NULL means all items. More is more alike, on a scale of the learner's own.

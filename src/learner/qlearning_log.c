@@ -461,6 +461,20 @@ describe(const RlrecModel *model, StringInfo json)
 					 training[0], training[1]);
 }
 
+static void
+action_values(const RlrecModel *model, RlrecActionValueSink sink, void *argument)
+{
+	RlrecDictionary states = rlrec_dictionary_open(model, "states");
+	const int32 *offset = rlrec_model_data(model, "offset", RLREC_I32, states.n + (int64) 1);
+	const int32 *action = rlrec_model_data(model, "action", RLREC_I32, offset[states.n]);
+	const float *q = rlrec_model_data(model, "q", RLREC_F32, offset[states.n]);
+	const int32 *visits = rlrec_model_data(model, "visits", RLREC_I32, offset[states.n]);
+
+	for (int32 s = 0; s < states.n; s++)
+		for (int32 k = offset[s]; k < offset[s + 1]; k++)
+			sink(argument, states.bytes + states.offset[s], states.offset[s + 1] - states.offset[s], action[k], q[k], visits[k]);
+}
+
 /* ---------------------------------------------------------------- the learners */
 
 #define TABULAR(learner, what) \
@@ -478,7 +492,8 @@ const RlrecLearner rlrec_##learner = { \
 	.score = score, \
 	.when_named = true, \
 	.part = &rlrec_supervised, \
-	.describe = describe \
+	.describe = describe, \
+	.action_values = action_values \
 }
 
 TABULAR(qlearning, "tabular Q-learning from the log");

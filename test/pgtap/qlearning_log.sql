@@ -1,6 +1,6 @@
 -- Q-learning and its kin from a log: values by hand on tiny tables, and by a plain implementation on random ones.
 SET client_min_messages = warning;
-SELECT plan(109);
+SELECT plan(113);
 
 CREATE TABLE tiny (user_id int, item_id int, at timestamptz, stars float8);
 CREATE FUNCTION learn(agent text, learner text, options jsonb DEFAULT NULL, events regclass DEFAULT 'tiny', items regclass DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -28,6 +28,17 @@ SELECT is(q('q', '2'), rounded(0.5 * (1 + 0.9 * 1), :prior2, :prior3), 'qlearnin
 SELECT is(q('q', '2,3'), q('q', '2'), 'nothing was done after item 3, so item 2 before it counts');
 SELECT is(q('q', '3'), NULL, 'where there is none, popularity does');
 SELECT is((SELECT round(rlrec_score('q', 7, 2)::numeric, 5)), 1.00000, 'a user is served by his history');
+SELECT is((SELECT string_agg(concat_ws(' ', state, action, round(q::numeric, 5), visits), ', ' ORDER BY state, action) FROM rlrec.qvalues WHERE agent = 'q'),
+	'1 2 1.00000 1, 1 3 2.00000 1, 2 1 0.95000 1', 'rlrec.qvalues shows what was learned');
+SELECT is((SELECT string_agg(state || ' ' || action, ', ' ORDER BY state) FROM rlrec_policy('q')), '1 3, 2 1', 'rlrec_policy() the best actions');
+CREATE ROLE reader;
+GRANT USAGE ON SEQUENCE rlrec.agent_q TO reader;
+SET ROLE reader;
+SELECT is((SELECT count(*) FROM rlrec.qvalues), 0::bigint, 'only to the owner, for states may be users');
+SELECT throws_ok($$SELECT rlrec_trained_values('q')$$, '42501', 'must be owner of agent "q"');
+RESET ROLE;
+DROP OWNED BY reader;
+DROP ROLE reader;
 SELECT is((learn('q2', 'qlearning', '{"alpha": 0.5, "sweeps": 2}')->>'td_error')::numeric(9,4), ((1.855 + 1.85 + 2) / 3)::numeric(9,4), 'two sweeps');
 SELECT is(q('q2', '1'), rounded(:prior1, 1 + 0.5 * (2 + 0.9 * 0.95 - 1), 3), 'qlearning: the second sweep after item 1');
 SELECT is(q('q2', '2'), rounded(0.95 + 0.5 * (1 + 0.9 * 2 - 0.95), :prior2, :prior3), 'and after item 2');
