@@ -33,7 +33,7 @@
 
 static const RlrecOption options[] = {
 	{"gamma", RLREC_OPTION_REAL, 0.99, 0, 1, "discount of a step"},
-	{"learning_rate", RLREC_OPTION_REAL, 2e-3, 1e-9, 1, "of Adam"},
+	{"learning_rate", RLREC_OPTION_REAL, 1e-3, 1e-9, 1, "of Adam"},
 	{"batch", RLREC_OPTION_INT, 64, 1, 1024, "transitions in a gradient step"},
 	{"hidden", RLREC_OPTION_INTS, 0, 1, 1024, "128, 128"},
 	{"replay", RLREC_OPTION_INT, 100000, 100, 10000000, "transitions kept"},

@@ -524,11 +524,11 @@ mlp_activate(RlrecMlpActivation activation, lanes x)
 }
 
 INLINE lanes
-mlp_slope(RlrecMlpActivation activation, lanes y)
+mlp_activate_backward(RlrecMlpActivation activation, lanes y, lanes dy)
 {
 	if (activation == RLREC_MLP_RELU)
-		return choose(y > splat(0), splat(1), splat(0));
-	return 1 - y * y;
+		return (lanes) ((y > splat(0)) & (integers) dy);
+	return dy * (1 - y * y);
 }
 
 INLINE void
@@ -574,12 +574,12 @@ bias_backward_columns(RlrecMlpActivation activation, int vectors, int rest, int 
 
 			if (rest == LANES)
 			{
-				g = load(dy + at) * mlp_slope(activation, load(y + at));
+				g = mlp_activate_backward(activation, load(y + at), load(dy + at));
 				store(dy + at, g);
 			}
 			else
 			{
-				g = load_part(dy + at, rest, 0) * mlp_slope(activation, load_part(y + at, rest, 0));
+				g = mlp_activate_backward(activation, load_part(y + at, rest, 0), load_part(dy + at, rest, 0));
 				store_part(dy + at, rest, g);
 			}
 			total[v] += g;

@@ -2,8 +2,8 @@
  * online.c
  *	  Learners that learn while they act, outside the server: on chains with known values, on logs, on CartPole.
  *
- * Prints the Test Anything Protocol. With arguments it runs dqn on CartPole at length instead: SEEDS STEPS [OPTION=VALUE...] prints for each
- * seed the mean return of 100 greedy episodes.
+ * Prints the Test Anything Protocol. With arguments it runs dqn on CartPole at length instead: FIRST-LAST STEPS [OPTION=VALUE...] prints
+ * for each of those seeds the mean return of greedy episodes after each fifth of the steps, the last of 100 episodes.
  */
 #include "postgres.h"
 
@@ -444,10 +444,13 @@ test_cartpole(void)
 static int
 tune(int n, char **argument)
 {
-	int			seeds = atoi(argument[0]);
+	int			first = 1;
+	int			last = 1;
 	int			steps = atoi(argument[1]);
 	int			solved = 0;
 
+	if (sscanf(argument[0], "%d-%d", &first, &last) != 2)
+		return 2;
 	for (int i = 2; i < n; i++)
 	{
 		char	   *equals = strchr(argument[i], '=');
@@ -464,7 +467,7 @@ tune(int n, char **argument)
 		else
 			set_option(argument[i], atof(equals + 1));
 	}
-	for (int seed = 1; seed <= seeds; seed++)
+	for (int seed = first; seed <= last; seed++)
 	{
 		Run			run;
 		double		reached;
@@ -481,7 +484,7 @@ tune(int n, char **argument)
 		printf("\n");
 		solved += reached >= 475;
 	}
-	printf("%d of %d seeds with a mean return of at least 475\n", solved, seeds);
+	printf("%d of %d seeds end with a mean return of at least 475\n", solved, last - first + 1);
 	return 0;
 }
 
