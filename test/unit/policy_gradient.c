@@ -363,8 +363,8 @@ main(int n, char **argument)
 	test_advantages();
 	test_rows();
 	test_policy();
-	test_values(&rlrec_reinforce_online, NULL, 0, 40000);
-	test_values(&rlrec_actor_critic_online, "a2c", 16, 40000);
+	test_values(&rlrec_reinforce_online, NULL, 0, 20000);
+	test_values(&rlrec_actor_critic_online, "a2c", 16, 20000);
 	test_values(&rlrec_actor_critic_online, "ppo", 64, 10000);
 	test_determined(&rlrec_reinforce_online);
 	test_determined(&rlrec_actor_critic_online);
@@ -374,7 +374,7 @@ main(int n, char **argument)
 	set_option("baseline", 0);
 	test_corridor(&rlrec_reinforce_online, "reinforce in the short corridor, without a baseline");
 	test_cartpole(&rlrec_actor_critic_online, 25000, 195, "ppo on CartPole");
-	test_cartpole(&rlrec_reinforce_online, 100000, 195, "reinforce on CartPole");
+	test_cartpole(&rlrec_reinforce_online, 50000, 195, "reinforce on CartPole");
 	printf("1..%d\n", tests);
 	return failures > 0;
 }
