@@ -2,7 +2,8 @@
  * split.c
  *	  Splits of the events: leave one out, by time, and by a share of each user's.
  *
- * A split copies no event: it is another `end` per user over the same arrays (see events.h), plus the test items.
+ * A split copies no event: it is another `end` per user over the same arrays (see events.h), plus the test items. Only rewards that depend
+ * on one another are its own, so that nothing of what is held out is in them.
  */
 #include "postgres.h"
 
@@ -10,6 +11,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "data/rewards.h"
 #include "data/split.h"
 
 #define LEAST_EVENTS 3			/* of a user whom leave-one-out tests */
@@ -70,6 +72,7 @@ rlrec_split_leave_one_out(const RlrecEvents *events)
 		start[split->n_tests] = split->n_tests;
 	}
 	split->item = item;
+	rlrec_rewards_apply(&split->train);
 	split->reward = reward;
 	return split;
 }
@@ -210,6 +213,7 @@ test_rest(const RlrecEvents *events, RlrecSplit *split, const int64 *end, int32 
 	}
 	pfree(met);
 	split->item = item;
+	rlrec_rewards_apply(&split->train);
 	split->reward = reward;
 }
 

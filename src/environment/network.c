@@ -25,6 +25,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "environment/episodes.h"
 #include "environment/network.h"
 #include "store/catalog.h"
 #include "tensor/random.h"
@@ -434,7 +435,7 @@ rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservatio
 	table_close(table, RowExclusiveLock);
 	if (seen->end != 0)
 	{
-		rlrec_environment_ended(environment);
+		rlrec_episodes_add(environment->agent);
 		network->online.episodes++;
 	}
 	if (environment->online->due(&network->online, &network->replay))

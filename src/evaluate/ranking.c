@@ -70,7 +70,7 @@ eligible_learners(const RlrecAgent *agent, const RlrecFit *fit)
 	{
 		const char *obstacle;
 
-		if (*learner == own || *learner == &rlrec_auto || (*learner)->encoder != NULL)
+		if (*learner == own || *learner == &rlrec_auto || (*learner)->encoder != NULL || (*learner)->when_named)
 			continue;
 		obstacle = (*learner)->obstacle ? (*learner)->obstacle(fit) : NULL;
 		if (obstacle)

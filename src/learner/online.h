@@ -67,7 +67,7 @@ typedef struct RlrecOnlineLearner
 	int32		(*capacity) (const RlrecOnline *online);
 
 	/* Whether it is time to learn: asked after each transition. */
-	bool		(*due) (const RlrecOnline *online, const RlrecReplay *replay);
+	bool		(*due) (RlrecOnline *online, const RlrecReplay *replay);
 
 	/*
 	 * Learns from the replay, changing tensors and steps. An error when a number is not finite, upon which the caller throws away

@@ -216,6 +216,32 @@ rlrec_option_ints(const Jsonb *options, const RlrecOption *specs, const char *na
 	return n;
 }
 
+List *
+rlrec_option_weights(const Jsonb *options, const RlrecOption *specs, const char *name, double **weights)
+{
+	JsonbValue	buffer;
+	JsonbValue *value = find_value(options, name, &buffer);
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	List	   *names = NIL;
+
+	(void) find_spec(specs, name);
+	*weights = palloc(RLREC_MOST_WEIGHTS * sizeof(double));
+	if (value == NULL)
+		return NIL;
+	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
+		elog(ERROR, "option \"%s\" is not an object", name);
+	iterator = JsonbIteratorInit(value->val.binary.data);
+	while ((token = JsonbIteratorNext(&iterator, &buffer, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			names = lappend(names, pnstrdup(buffer.val.string.val, buffer.val.string.len));
+		else if (token == WJB_VALUE)
+			(*weights)[list_length(names) - 1] = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(buffer.val.numeric)));
+	}
+	return names;
+}
+
 /* ---------------------------------------------------------------- checking */
 
 static const char *
@@ -242,6 +268,8 @@ describe_option(const RlrecOption *option)
 		case RLREC_OPTION_INTS:
 			return psprintf("an array of 1 to %d integers from %.0f to %.0f", RLREC_OPTION_MAX_INTS, option->minimum,
 							option->maximum);
+		case RLREC_OPTION_WEIGHTS:
+			return psprintf("an object of 1 to %d names and numbers from %g to %g", RLREC_MOST_WEIGHTS, option->minimum, option->maximum);
 	}
 	return "";
 }
@@ -280,6 +308,30 @@ strings_differ(const JsonbValue *value)
 	return true;
 }
 
+static bool
+are_weights(const RlrecOption *option, const JsonbValue *value)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(value->val.binary.data);
+	JsonbValue	element;
+	JsonbIteratorToken token;
+	int			n = 0;
+
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		double		number;
+
+		if (token != WJB_VALUE)
+			continue;
+		if (element.type != jbvNumeric)
+			return false;
+		number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(element.val.numeric)));
+		if (!(number >= option->minimum && number <= option->maximum))
+			return false;
+		n++;
+	}
+	return n > 0 && n <= RLREC_MOST_WEIGHTS;
+}
+
 /* Whether the string is one of the words between ", ". */
 static bool
 is_choice(const char *choices, const JsonbValue *value)
@@ -314,6 +366,8 @@ is_valid(const RlrecOption *option, const JsonbValue *value)
 		return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) && strings_differ(value);
 	if (option->type == RLREC_OPTION_INTS)
 		return read_ints(option, value, NULL) > 0;
+	if (option->type == RLREC_OPTION_WEIGHTS)
+		return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data) && are_weights(option, value);
 	if (option->type == RLREC_OPTION_INTERVAL && value->type == jbvString)
 		number = seconds(option, value);
 	else if (value->type == jbvNumeric)
@@ -400,6 +454,8 @@ rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption
 				 errhint("The learners are %s.", names.data)));
 	}
 	specs[n++] = found->options;
+	if (found->part != NULL)
+		specs[n++] = found->part->options;
 	if (found == &rlrec_auto || found == &rlrec_hybrid)
 		for (const RlrecLearner *const *each = rlrec_learners; *each != NULL && n < (int) lengthof(specs); each++)
 			specs[n++] = (*each)->options;

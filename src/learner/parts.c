@@ -34,7 +34,7 @@ choose(const RlrecFit *fit, const List *names, bool for_auto, bool strict)
 
 		if (learner == &rlrec_auto || (learner == &rlrec_hybrid && !(for_auto && named(names, learner->name))))
 			continue;
-		if (names != NIL ? !named(names, learner->name) : learner->encoder != NULL && !encoders)
+		if (names != NIL ? !named(names, learner->name) : learner->when_named || (learner->encoder != NULL && !encoders))
 			continue;
 
 		obstacle = learner->obstacle(fit);

@@ -11,8 +11,9 @@
 
 /*
  * The learners (const RlrecLearner *, in the registry's order) that the option `learners` names, or else all; of these, those that can
- * be fitted. auto is never a part, and hybrid only of auto (for_auto) and when named. Learners with an encoder, unless named, are left to the
- * agent's encoder: auto means yes for auto and no for hybrid. strict: a named learner that cannot be fitted is an error.
+ * be fitted. auto is never a part, and hybrid only of auto (for_auto) and when named. Unless named, learners that are to be are left out, and
+ * those with an encoder are left to the agent's encoder: auto means yes for auto and no for hybrid. strict: a named learner that cannot be
+ * fitted is an error.
  */
 extern List *rlrec_parts_choose(const RlrecFit *fit, const RlrecOption *specs, bool for_auto, bool strict);
 

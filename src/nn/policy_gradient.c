@@ -83,7 +83,7 @@ rlrec_loss_clipped_surrogate(int n, int actions, real weight, real entropy, real
 }
 
 double
-rlrec_loss_value(int n, real weight, real clip, const real *old, const real *target, real *value)
+rlrec_loss_critic(int n, real weight, real clip, const real *old, const real *target, real *value)
 {
 	double		loss = 0;
 
@@ -118,4 +118,36 @@ rlrec_importance(int n, int actions, real cap, const int32 *action, const real *
 
 		importance[i] = Min(cap, p / propensity[i]);
 	}
+}
+
+void
+rlrec_generalized_advantages(int n, real gamma, real lambda, const real *reward, const real *value, const real *next_value,
+							 const bool *terminated, const bool *last, real *advantage)
+{
+	real		after = 0;
+
+	for (int i = n - 1; i >= 0; i--)
+	{
+		real		future = terminated[i] ? 0 : gamma * next_value[i];
+
+		if (last[i])
+			after = 0;
+		after = advantage[i] = reward[i] + future - value[i] + gamma * lambda * after;
+	}
+}
+
+void
+rlrec_normalize(int n, real *x)
+{
+	double		mean = 0;
+	double		square = 0;
+
+	if (n < 2)
+		return;
+	for (int i = 0; i < n; i++)
+		mean += x[i] / n;
+	for (int i = 0; i < n; i++)
+		square += (x[i] - mean) * (x[i] - mean) / n;
+	for (int i = 0; i < n; i++)
+		x[i] = (x[i] - mean) / (sqrt(square) + 1e-8);
 }

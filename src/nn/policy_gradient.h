@@ -22,10 +22,22 @@ extern double rlrec_loss_clipped_surrogate(int n, int actions, real weight, real
 										   const real *advantage, const real *propensity, real *logits);
 
 /* max((v - target)^2, (old + clamp(v - old, -clip, clip) - target)^2) / 2 from v = value[n]; clip 0 is without clipping, and old unused. */
-extern double rlrec_loss_value(int n, real weight, real clip, const real *old, const real *target, real *value);
+extern double rlrec_loss_critic(int n, real weight, real clip, const real *old, const real *target, real *value);
 
 /* importance[n] = min(cap, pi(action) / propensity); logits (n,actions) stay. */
 extern void rlrec_importance(int n, int actions, real cap, const int32 *action, const real *propensity, const real *logits,
 							 real *importance);
+
+/*
+ * Generalised advantages (Schulman et al. 2016) of rows in the order of time, each followed by the next unless it is `last`: of row i
+ *		delta_i + gamma * lambda * the next row's, with delta_i = reward + gamma * next_value - value
+ * where next_value counts as 0 if terminated (and may then be anything). With lambda = 1 it is the discounted reward to go, which at the
+ * end of what was seen is next_value, less value.
+ */
+extern void rlrec_generalized_advantages(int n, real gamma, real lambda, const real *reward, const real *value, const real *next_value,
+										 const bool *terminated, const bool *last, real *advantage);
+
+/* x[n] less its mean, by its standard deviation; a single number stays as it is. */
+extern void rlrec_normalize(int n, real *x);
 
 #endif							/* RLREC_POLICY_GRADIENT_H */

@@ -15,12 +15,12 @@ const RlrecOption rlrec_bare_options[] = {
 	{NULL}
 };
 
-static const RlrecOnlineLearner *const online_learners[] = {NULL};
+static const RlrecOnlineLearner *const online_learners[] = {&rlrec_dqn_online, &rlrec_reinforce_online, &rlrec_actor_critic_online};
 
 const RlrecOnlineLearner *
 rlrec_online_find(const char *name)
 {
-	for (int i = 0; i < (int) lengthof(online_learners) && online_learners[i]; i++)
+	for (int i = 0; i < (int) lengthof(online_learners); i++)
 		if (strcmp(online_learners[i]->name, name) == 0)
 			return online_learners[i];
 	return NULL;

@@ -30,6 +30,7 @@
 #include "store/catalog.h"
 #include "store/past.h"
 #include "store/reward.h"
+#include "store/state_key.h"
 
 #define ANCHOR_PREFIX "agent_"
 
@@ -190,8 +191,10 @@ check_agent(RlrecAgent *agent)
 	check_encoder(agent);
 	rlrec_agent_infer_columns(agent);
 	check_readable(agent->items, "items");
+	check_needs_time(agent, "horizon");
 	check_needs_time(agent, "session");
 	rlrec_reward_check(agent);
+	rlrec_state_key_check(agent);
 }
 
 #define AGENT_ARGUMENTS 18

@@ -17,9 +17,11 @@
 
 #include "compat.h"
 #include "data/intern.h"
+#include "data/rewards.h"
 #include "store/catalog.h"
 #include "store/event_stream.h"
 #include "store/events.h"
+#include "store/reward.h"
 
 /* ---------------------------------------------------------------- all events */
 
@@ -187,7 +189,7 @@ arrange(Collector *collector)
 	events->end = end;
 	events->item = collector->item;
 	events->time = collector->time;
-	events->reward = collector->reward;
+	events->own_reward = collector->reward;
 	events->type = collector->type;
 	return events;
 }
@@ -239,6 +241,8 @@ rlrec_events_read(const RlrecAgent *agent, Size budget, bool with_items, bool em
 		rlrec_ids_read(agent, agent->items, agent->item_key, collect_item, &collector);
 	events = arrange(&collector);
 	events->session = rlrec_option_real(agent->options, rlrec_agent_options, "session") * USECS_PER_SEC;
+	events->rules = rlrec_reward_rules(agent);
+	rlrec_rewards_apply(events);
 	return events;
 }
 

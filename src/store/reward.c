@@ -27,6 +27,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "learner/options.h"
@@ -119,6 +120,18 @@ rlrec_reward_of(const RlrecRewardReader *reader, const RlrecEvent *event, Datum 
 	return (float) Max(reader->minimum, Min(reader->maximum, reward));
 }
 
+RlrecRewardRules
+rlrec_reward_rules(const RlrecAgent *agent)
+{
+	char	   *scale = rlrec_option_choice(agent->options, rlrec_agent_options, "reward_scale");
+	RlrecRewardRules rules;
+
+	rules.horizon = rlrec_option_real(agent->options, rlrec_agent_options, "horizon") * USECS_PER_SEC;
+	rules.discount = rlrec_option_real(agent->options, rlrec_agent_options, "horizon_discount");
+	rules.scale = strcmp(scale, "max") == 0 ? RLREC_SCALE_MAX : strcmp(scale, "deviation") == 0 ? RLREC_SCALE_DEVIATION : RLREC_SCALE_NONE;
+	return rules;
+}
+
 /* ---------------------------------------------------------------- the expression */
 
 /* The only expression of a SELECT that has nothing else; NULL when it is not so. */
@@ -163,7 +176,8 @@ is_unfit(Node *node, void *context)
 		case T_CoerceToDomain:
 			return true;
 		default:
-			return check_functions_in_node(node, function_is_unfit, context) || expression_tree_walker(node, is_unfit, context);
+			return rlrec_is_json_query(node) || check_functions_in_node(node, function_is_unfit, context) ||
+				expression_tree_walker(node, is_unfit, context);
 	}
 }
 

@@ -5,6 +5,7 @@
 #ifndef RLREC_STORE_REWARD_H
 #define RLREC_STORE_REWARD_H
 
+#include "data/events.h"
 #include "store/agent.h"
 #include "store/event_stream.h"
 
@@ -30,6 +31,9 @@ extern float rlrec_reward_of(const RlrecRewardReader *reader, const RlrecEvent *
  * functions.
  */
 extern char *rlrec_reward_sql(const RlrecAgent *agent);
+
+/* What becomes of the rewards of several events. */
+extern RlrecRewardRules rlrec_reward_rules(const RlrecAgent *agent);
 
 /* Checks the options about rewards, when an agent is made or altered. */
 extern void rlrec_reward_check(const RlrecAgent *agent);

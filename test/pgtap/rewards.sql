@@ -205,4 +205,87 @@ SELECT throws_ok($$SELECT rlrec_alter_agent('shop', '{"session": "-1 minute"}')$
 SELECT throws_ok($$SELECT rlrec_alter_agent('timeless', '{"session": 60}')$$, '22023',
 	'option "session" needs to know the time of an event', 'and needs a column that tells time');
 
+-- ---------------------------------------------------------------- horizon
+SELECT is(worth('shop', '{"horizon": "2 hours"}'), '6 0 0 0 -2 1', 'what an item earns inside the horizon is its first event''s, once');
+SELECT is(worth('shop', '{"horizon": "1:59:59"}'), '1 0 0 5 -2 1', 'what comes after it opens the next');
+SELECT is(worth('shop', '{"horizon": 86400}'), '6 0 -2 0 0 1', 'feedback is credited also when it is negative');
+SELECT is(worth('shop', '{"horizon": "2 hours", "reward_max": 4}'), '5 0 0 0 -2 1', 'what is credited was clipped before');
+SELECT is(worth('shop', '{"horizon": "4 hours", "horizon_discount": 0.25}' || reward('CASE WHEN event = ''purchase'' THEN 5 END')),
+	'2.5 0 0 0 0 0', 'half of the horizon later, the square root of the discount is left');
+SELECT is(worth('shop', '{"horizon": 86400, "session": 60}'), '6 0 -2 0 0 1', 'sessions are nothing to it');
+SELECT throws_ok($$SELECT rlrec_alter_agent('timeless', '{"horizon": "1 day"}')$$, '22023',
+	'option "horizon" needs to know the time of an event', 'it needs a column that tells time');
+SELECT throws_ok($$SELECT rlrec_alter_agent('shop', '{"horizon_discount": 1.5}')$$, '22023',
+	'invalid value of "horizon_discount" in options', 'its discount is at most 1');
+
+CREATE TABLE chain (user_id int, item_id int, minute int, value real);
+INSERT INTO chain VALUES (1, 1, 0, 1), (1, 1, 30, 2), (1, 1, 40, 4), (1, 1, 70, 8), (1, 1, 71, 16), (1, 2, 71, 32), (2, 1, 30, 64);
+SELECT rlrec_create_agent('chain', (SELECT 'chain'::regclass), time_column => 'minute', value_column => 'value', options => '{"horizon": 30}');
+SELECT is(worth('chain'), '3 0 12 0 16 32 64', 'each window starts with the first event after the one before; items and users are apart');
+
+-- What is held out is not credited to what is learned from. z is what user 5 is asked for, and four others had it before they disliked it.
+CREATE TABLE held (user_id int, item_id text, event text, at int);
+INSERT INTO held SELECT u, i, e, n FROM generate_series(1, 4) u, (VALUES ('z', 'like', 1), ('b', 'like', 2), ('z', 'dislike', 3)) v (i, e, n);
+INSERT INTO held VALUES (5, 'c', 'like', 1), (5, 'd', 'like', 2), (5, 'z', 'like', 3), (7, 'z', 'like', 1), (7, 'b', 'like', 2);
+SELECT rlrec_create_agent('held', 'held', learner => 'popularity', rewards => '{"like": 1, "dislike": -5}', options => '{"horizon": 10}');
+SELECT is(worth('held'), '-4 1 0 -4 1 0 -4 1 0 -4 1 0 1 1 1 1 1', 'the dislike takes the like away');
+SELECT results_eq($$SELECT learner, users, hit_rate FROM rlrec_evaluate('held', k => 1, learners => '{popularity}')$$,
+	$$VALUES ('popularity', 5::bigint, 0.2::float8)$$, 'but not from those who do not know of it yet');
+
+-- Serving credits as training does: what was disliked within the horizon is no part of a history.
+SELECT version FROM rlrec_train('held');
+INSERT INTO held VALUES (6, 'c', 'like', 1), (6, 'z', 'like', 2), (6, 'z', 'dislike', 30);
+SELECT rlrec_alter_agent('held', learner => 'markov', options => '{"exclude_seen": false}');
+SELECT version FROM rlrec_train('held');
+CREATE FUNCTION best(agent text, user_id int) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(item || ' ' || round(score::numeric, 4), ', ' ORDER BY rank) FROM rlrec_recommend(user_id, 9, agent) $$;
+CREATE FUNCTION best_of_all(agent text, of_user int) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(item || ' ' || round(score::numeric, 4), ', ' ORDER BY rank) FROM rlrec_recommend_all(agent, 9) WHERE user_id = of_user::text $$;
+CREATE FUNCTION best_after(agent text, items text[]) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(item || ' ' || round(score::numeric, 4), ', ' ORDER BY rank) FROM rlrec_recommend_for_history(items, 9, agent) $$;
+SELECT is(best('held', 6), best_after('held', '{c,z}'), 'before the horizon reaches so far, the like counts');
+SELECT rlrec_alter_agent('held', '{"horizon": 28}');
+SELECT is(best('held', 6), best_after('held', '{c}'), 'then it counts no more');
+SELECT isnt(best_after('held', '{c}'), best_after('held', '{c,z}'), 'which differ');
+SELECT is(best_of_all('held', 6), best('held', 6), 'for everyone at once as for one');
+
+-- ---------------------------------------------------------------- scale
+SELECT is(worth('rated', '{"reward_scale": "max"}'), '0 0.2 0 1 -1 0.2', 'the largest reward becomes 1');
+SELECT rlrec_alter_agent('rated', '{"reward_scale": "deviation"}');
+SELECT is((SELECT round(stddev_pop(reward)::numeric, 6) FROM rlrec_rewards('rated')), 1.0, 'or their standard deviation');
+SELECT is((SELECT count(*) FROM rlrec_rewards('rated') WHERE reward = 0), 2::bigint, 'and 0 stays 0');
+SELECT rlrec_alter_agent('rated', '{"reward_scale": null}');
+SELECT is(worth('plain', '{"reward_scale": "deviation"}'), '1 1 1 1 1 1', 'rewards that are all the same stay what they are');
+SELECT is(worth('plain', '{"reward_scale": "max"}' || reward('0')), '0 0 0 0 0 0', 'as do those that are 0');
+SELECT is(worth('shop', '{"reward_scale": "max", "horizon": "2 hours"}' || reward('price')), '1 0 0.8333333 0 0.8333333 0.33333334',
+	'rewards are scaled as they are credited');
+SELECT throws_ok($$SELECT rlrec_alter_agent('rated', '{"reward_scale": "mean"}')$$, '22023', 'invalid value of "reward_scale" in options',
+	'there is no other scale');
+
+-- als learns the same of rewards that are scaled by 1 / 8 with a confidence of 8; and serves the same, whatever the scale is by then.
+CREATE TABLE rating (user_id int, item_id text, at int, stars int);
+INSERT INTO rating SELECT u, chr(97 + (u * 7 + n * n) % 12), n, 1 + (u * 5 + n * 3) % 8 FROM generate_series(1, 30) u, generate_series(1, 4) n;
+SELECT rlrec_create_agent('stars', 'rating', value_column => 'stars', learner => 'als', options => '{"factors": 4, "confidence": 1}');
+SELECT rlrec_create_agent('scaled', 'rating', value_column => 'stars', learner => 'als', options =>
+	'{"factors": 4, "confidence": 8, "reward_scale": "max"}');
+SELECT count(*) FROM unnest('{stars,scaled}'::text[]) agent, rlrec_train(agent);
+INSERT INTO rating VALUES (99, 'a', 1, 80), (99, 'b', 2, 1);
+SELECT is(best('scaled', u), best('stars', u), 'rewards are scaled alike in training and in serving') FROM unnest('{1,2,99}'::int[]) u;
+SELECT is(best_of_all('scaled', 99), best('stars', 99), 'for everyone, too');
+SELECT is(best_after('scaled', '{a,b}'), best_after('stars', '{a,b}'), 'and a history without rewards has those of 1');
+SELECT isnt(best('stars', 99), best_after('stars', '{a,b}'), 'which differ');
+SELECT rlrec_alter_agent('scaled', '{"reward_scale": "none"}');
+SELECT is(best('scaled', 99), best('stars', 99), 'the scale is the version''s');
+SELECT isnt(best('scaled', 99), NULL, 'of which there is one');
+
+-- It goes with the weights.
+SELECT rlrec_create_agent('net', 'rating', value_column => 'stars', learner => 'supervised', options =>
+	'{"epochs": 1, "dimension": 8, "hidden": 8, "length": 4, "reward_scale": "max"}');
+SELECT version FROM rlrec_train('net');
+SELECT rlrec_model_weights('net')::text::jsonb AS weights \gset
+SELECT is(:'weights'::jsonb->'rewards/scale'->'data', '[80]', 'the scale is one of a version''s tensors');
+SELECT is(rlrec_import_model('net', :'weights'::text::rlrec_weights), 2, 'and is imported');
+SELECT is(detail_of(format($$SELECT rlrec_import_model('net', %L)$$, jsonb_set(:'weights', '{rewards/scale,data}', '[-1]'))),
+	'Tensor "rewards/scale" is not positive.', 'when it is one');
+
 SELECT * FROM finish();
