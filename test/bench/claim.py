@@ -16,6 +16,7 @@ import sys
 import numpy as np
 
 K, SWAPS, SEED, ALPHA = 10, 10000, 1, .05
+TITLES = {"ml_100k": "ML-100K", "ml_1m": "ML-1M", "ml_100k_time": "ML-100K, cut at one time"}
 TESTED = "precision", "recall", "coverage", "novelty"
 directory, declared, recommenders, names = sys.argv[1], sys.argv[2], sys.argv[3].split(","), sys.argv[4:]
 
@@ -113,9 +114,9 @@ HEAD = ("| | precision | recall | coverage | novelty | NDCG | diversity | p: " +
         "|---|---|---|---|---|---|---|---|---|---|---|---|")
 for d in data:
     ours, figures, rivals = tables[d.name]
-    print(f"\n### {d.name.replace('_', ' ')}: {len(d.users)} users, {len(d.items)} items, {d.liked.sum() / len(d.users):.1f} test items a user\n")
+    print(f"\n### {TITLES[d.name]}: {len(d.users)} users, {len(d.items)} items, {d.liked.sum() / len(d.users):.1f} test items a user\n")
     print(HEAD)
-    print(f"| **policy, diversity {declared}** | {cells(ours)} | | | | | |")
+    print(f"| **policy, weight {declared}** | {cells(ours)} | | | | | |")
     for r in recommenders:
         if r not in rivals:
             print(f"| {r} | {cells(figures[r])} | | | | | not compared: recall below half of the best |")
@@ -123,7 +124,7 @@ for d in data:
         values = [adjusted[d.name, r, m] for m in TESTED]
         above = all(v < ALPHA for v in values)
         print(f"| {r} | {cells(figures[r])} | {' | '.join(f'{v:.4f}' for v in values)} | {'yes' if above else 'NO'} |")
-    print("\n| diversity weight | precision | recall | coverage | novelty | NDCG | diversity |\n|---|---|---|---|---|---|---|")
+    print("\n| policy, weight | precision | recall | coverage | novelty | NDCG | diversity |\n|---|---|---|---|---|---|---|")
     weights = sorted((f.rsplit(f"{d.name}.policy.", 1)[1] for f in glob.glob(f"{directory}/{d.name}.policy.*")), key=float)
     with open(f"{directory}/{d.name}.front", "w") as front:
         for w in weights:
