@@ -114,3 +114,10 @@ LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000 ROWS 10 SUPPORT rlrec_rows_suppo
 AS 'MODULE_PATHNAME', 'rlrec_decode';
 COMMENT ON FUNCTION rlrec_decode(text, float8[], int) IS
 'The k items nearest to a state, by the deployed version of an agent, among its candidates. The state is one of rlrec_encode(), or any of as many finite numbers. shared: what the items have in common, in words.';
+
+CREATE FUNCTION rlrec_rewards(agent text DEFAULT NULL)
+RETURNS TABLE (user_id text, item text, event text, event_time pg_catalog.timestamptz, reward real, episode int)
+LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000 ROWS 10000
+AS 'MODULE_PATHNAME', 'rlrec_rewards';
+COMMENT ON FUNCTION rlrec_rewards(text) IS
+'What each of the events is worth to the agent, user by user in order of time, and in which of the user''s episodes it is, from 1.';

@@ -47,7 +47,7 @@ RETURNS int
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rlrec_import_model';
 COMMENT ON FUNCTION rlrec_import_model(text, rlrec_weights, boolean) IS
-'Stores tensors, as rlrec_model_weights() or rlrec_weights_from_safetensors() gives them, as a new version of the agent''s learner; returns its number. deploy: whether it serves from the commit on. Every tensor is checked; an error where one does not fit, and for learners other than supervised. Only for the owner.';
+'Stores tensors, as rlrec_model_weights() or rlrec_weights_from_safetensors() gives them, as a new version of the agent''s learner; returns its number. deploy: whether it serves from the commit on. Every tensor is checked; an error where one does not fit, and for learners whose models cannot be imported. Only for the owner.';
 
 CREATE VIEW rlrec.models WITH (security_barrier) AS
 SELECT a.name AS agent, m.version, m.learner, m.id OPERATOR(pg_catalog.=) a.deployed IS TRUE AS deployed, m.length AS bytes,

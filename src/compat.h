@@ -52,4 +52,11 @@ rlrec_named_dsm(const char *name, size_t size, void (*init) (void *))
 #define rlrec_json_lex(json) makeJsonLexContextCstringLen(json, strlen(json), GetDatabaseEncoding(), true)
 #endif
 
+/* 17 has JSON_VALUE() and its like, which end in a cast that is no node of its own. */
+#if PG_VERSION_NUM >= 170000
+#define rlrec_is_json_query(node) IsA(node, JsonExpr)
+#else
+#define rlrec_is_json_query(node) false
+#endif
+
 #endif							/* RLREC_COMPAT_H */

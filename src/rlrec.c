@@ -6,7 +6,8 @@
 
 #include "fmgr.h"
 
-#include "store/agent.h"
+#include "environment/episodes.h"
+#include "environment/network.h"
 #include "store/cache.h"
 
 PG_MODULE_MAGIC;
@@ -17,4 +18,6 @@ void
 _PG_init(void)
 {
 	rlrec_cache_init();
+	rlrec_episodes_init();
+	rlrec_network_init();
 }

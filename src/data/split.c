@@ -1,8 +1,9 @@
 /*
  * split.c
- *	  Splits of the events: leave one out, and by time.
+ *	  Splits of the events: leave one out, by time, and by a share of each user's.
  *
- * A split copies no event: it is another `end` per user over the same arrays (see events.h), plus the test items.
+ * A split copies no event: it is another `end` per user over the same arrays (see events.h), plus the test items. Only rewards that depend
+ * on one another are its own, so that nothing of what is held out is in them.
  */
 #include "postgres.h"
 
@@ -10,6 +11,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "data/rewards.h"
 #include "data/split.h"
 
 #define LEAST_EVENTS 3			/* of a user whom leave-one-out tests */
@@ -50,6 +52,7 @@ rlrec_split_leave_one_out(const RlrecEvents *events)
 	int64	   *start;
 	RlrecSplit *split = split_create(events, &end, &user, &start);
 	int32	   *item = alloc_zero(events->users.n, sizeof(int32));
+	float	   *reward = alloc_zero(events->users.n, sizeof(float));
 
 	for (int32 u = 0; u < events->users.n; u++)
 	{
@@ -64,10 +67,13 @@ rlrec_split_leave_one_out(const RlrecEvents *events)
 
 		end[u] = last;
 		user[split->n_tests] = u;
+		reward[split->n_tests] = events->reward[last];
 		item[split->n_tests++] = events->item[last];
 		start[split->n_tests] = split->n_tests;
 	}
 	split->item = item;
+	rlrec_rewards_apply(&split->train);
+	split->reward = reward;
 	return split;
 }
 
@@ -163,25 +169,23 @@ time_quantile(const RlrecEvents *events, double quantile)
 	return low;
 }
 
-RlrecSplit *
-rlrec_split_temporal(const RlrecEvents *events, double quantile)
+/*
+ * Tests users on what follows their end[]: the distinct items that they liked there and had not met before. Who has nothing before it, or
+ * no such item, is not tested.
+ */
+static void
+test_rest(const RlrecEvents *events, RlrecSplit *split, const int64 *end, int32 *user, int64 *start)
 {
-	int64		cut = time_quantile(events, quantile);
-	int64	   *end;
-	int32	   *user;
-	int64	   *start;
-	RlrecSplit *split = split_create(events, &end, &user, &start);
 	int32	   *met = alloc_zero(events->items.n, sizeof(int32));	/* the user, plus 1, who had the item last */
 	int64		rest = 0;
 	int64		n = 0;
 	int32	   *item;
+	float	   *reward;
 
 	for (int32 u = 0; u < events->users.n; u++)
-	{
-		end[u] = first_not_before(events, u, cut);
 		rest += events->end[u] - end[u];
-	}
 	item = alloc_zero(rest, sizeof(int32));
+	reward = alloc_zero(rest, sizeof(float));
 
 	for (int32 u = 0; u < events->users.n; u++)
 	{
@@ -198,6 +202,7 @@ rlrec_split_temporal(const RlrecEvents *events, double quantile)
 			if (met[i] == u + 1 || !(events->reward[e] > 0))
 				continue;
 			met[i] = u + 1;
+			reward[n] = events->reward[e];
 			item[n++] = i;
 		}
 		if (n > before)
@@ -208,6 +213,36 @@ rlrec_split_temporal(const RlrecEvents *events, double quantile)
 	}
 	pfree(met);
 	split->item = item;
+	rlrec_rewards_apply(&split->train);
+	split->reward = reward;
+}
+
+RlrecSplit *
+rlrec_split_temporal(const RlrecEvents *events, double quantile)
+{
+	int64		cut = time_quantile(events, quantile);
+	int64	   *end;
+	int32	   *user;
+	int64	   *start;
+	RlrecSplit *split = split_create(events, &end, &user, &start);
+
+	for (int32 u = 0; u < events->users.n; u++)
+		end[u] = first_not_before(events, u, cut);
+	test_rest(events, split, end, user, start);
+	return split;
+}
+
+RlrecSplit *
+rlrec_split_last_share(const RlrecEvents *events, double share)
+{
+	int64	   *end;
+	int32	   *user;
+	int64	   *start;
+	RlrecSplit *split = split_create(events, &end, &user, &start);
+
+	for (int32 u = 0; u < events->users.n; u++)
+		end[u] -= (int64) (share * (double) (events->end[u] - events->start[u]));
+	test_rest(events, split, end, user, start);
 	return split;
 }
 
@@ -220,6 +255,7 @@ rlrec_split_sample(RlrecSplit *split, int32 at_most, uint64 seed)
 	int32	   *user;
 	int64	   *start;
 	int32	   *item;
+	float	   *reward;
 	int32		n = 0;
 	pg_prng_state random;
 
@@ -228,6 +264,7 @@ rlrec_split_sample(RlrecSplit *split, int32 at_most, uint64 seed)
 	user = alloc_zero(at_most, sizeof(int32));
 	start = alloc_zero(add_size(at_most, 1), sizeof(int64));
 	item = alloc_zero(split->start[split->n_tests], sizeof(int32));
+	reward = alloc_zero(split->start[split->n_tests], sizeof(float));
 
 	pg_prng_seed(&random, seed);
 	for (int32 t = 0; t < split->n_tests && n < at_most; t++)
@@ -237,6 +274,7 @@ rlrec_split_sample(RlrecSplit *split, int32 at_most, uint64 seed)
 		if (pg_prng_double(&random) * (split->n_tests - t) >= at_most - n)
 			continue;
 		memcpy(item + start[n], split->item + split->start[t], length * sizeof(int32));
+		memcpy(reward + start[n], split->reward + split->start[t], length * sizeof(float));
 		user[n++] = split->user[t];
 		start[n] = start[n - 1] + length;
 	}
@@ -244,4 +282,5 @@ rlrec_split_sample(RlrecSplit *split, int32 at_most, uint64 seed)
 	split->user = user;
 	split->start = start;
 	split->item = item;
+	split->reward = reward;
 }

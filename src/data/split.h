@@ -18,6 +18,7 @@ typedef struct RlrecSplit
 	const int32 *user;			/* [n_tests] index in train.users, ascending */
 	const int64 *start;			/* [n_tests + 1] into item */
 	const int32 *item;			/* [start[n_tests]] */
+	const float *reward;		/* [start[n_tests]] of the items' events, positive */
 } RlrecSplit;
 
 /*
@@ -31,6 +32,12 @@ extern RlrecSplit *rlrec_split_leave_one_out(const RlrecEvents *events);
  * the items that he liked after it and had not met before. Where all times are equal: an error, with a hint.
  */
 extern RlrecSplit *rlrec_split_temporal(const RlrecEvents *events, double quantile);
+
+/*
+ * Of each user's events the last share (0 .. 1), rounded down, is held out, whatever the time; he is tested on the items that he liked in it
+ * and had not met before.
+ */
+extern RlrecSplit *rlrec_split_last_share(const RlrecEvents *events, double share);
 
 /* Whether the events' times tell them apart, so that rlrec_split_temporal() has a cut. */
 extern bool rlrec_split_has_time(const RlrecEvents *events);

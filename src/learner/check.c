@@ -141,6 +141,12 @@ check_items(RlrecModel *model)
 			rlrec_check_failed(model->learner, "It has %d types of events; there may be %d.", model->types.n, RLREC_MAX_TYPES);
 		n += 2;
 	}
+	if (rlrec_tensors_find(model->tensors, "rewards/scale") != NULL)
+	{
+		if (!(*(const float *) rlrec_check_vector(model, "rewards/scale", RLREC_F32, 1) > 0))
+			rlrec_check_failed(model->learner, "Tensor \"rewards/scale\" is not positive.");
+		n++;
+	}
 	model->count = rlrec_check_vector(model, "items/count", RLREC_F32, model->items.n);
 	for (int32 i = 0; i < model->items.n; i++)
 		if (model->count[i] < 0)

@@ -341,7 +341,7 @@ implicit_loss(Dqn *dqn, float *q)
 		advantage = dqn->guess[i] - q[row + dqn->v_column];
 		dqn->preference[i] = exp(Min(dqn->temperature * advantage, log(MOST_IMITATED)));
 	}
-	loss = rlrec_loss_expectile(batch->n, dqn->columns, dqn->expectile, dqn->guess, q + dqn->v_column);
+	loss = rlrec_loss_state_value(batch->n, dqn->columns, dqn->expectile, dqn->guess, q + dqn->v_column);
 	return loss + rlrec_loss_imitation(batch->n, dqn->actions, dqn->columns, batch->action, dqn->preference, q + dqn->v_column + 1);
 }
 

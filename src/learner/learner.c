@@ -4,12 +4,15 @@
  *
  * The tensors of a model, whatever its learner: items/offset and items/bytes are its dictionary, items/count how many users had each
  * item with a positive reward, items/users how many users had any; types/offset and types/bytes are the dictionary of the types of events,
- * where there are any.
+ * where there are any; rewards/scale is what rewards were divided by, where that is not 1; a model that knows no similar items has
+ * sketch.c's.
  */
 #include "postgres.h"
 
 #include "data/sparse.h"
 #include "learner/learner.h"
+#include "learner/parts.h"
+#include "learner/sketch.h"
 #include "tensor/kernels.h"
 
 const RlrecLearner *const rlrec_learners[] = {
@@ -20,6 +23,13 @@ const RlrecLearner *const rlrec_learners[] = {
 	&rlrec_als,
 	&rlrec_markov,
 	&rlrec_supervised,
+	&rlrec_qlearning,
+	&rlrec_sarsa,
+	&rlrec_expected_sarsa,
+	&rlrec_double_q,
+	&rlrec_actor_critic,
+	&rlrec_reinforce,
+	&rlrec_dqn,
 	&rlrec_hybrid,
 	&rlrec_auto,
 	NULL
@@ -85,9 +95,8 @@ rlrec_history_distinct(const RlrecModel *model, const RlrecHistory *history, int
 	return n;
 }
 
-/* A dictionary as two tensors, and back. */
-static void
-add_dictionary(const RlrecDictionary *dictionary, const char *name, RlrecTensors *tensors)
+void
+rlrec_dictionary_save(const RlrecDictionary *dictionary, const char *name, RlrecTensors *tensors)
 {
 	int32		length = dictionary->offset[dictionary->n];
 
@@ -96,14 +105,14 @@ add_dictionary(const RlrecDictionary *dictionary, const char *name, RlrecTensors
 	memcpy(rlrec_tensors_add(tensors, psprintf("%s/bytes", name), RLREC_I8, 1, length, 0), dictionary->bytes, length);
 }
 
-static RlrecDictionary
-open_dictionary(const RlrecModel *model, const char *name)
+RlrecDictionary
+rlrec_dictionary_open(const RlrecModel *model, const char *name)
 {
 	const char *offset = psprintf("%s/offset", name);
 	RlrecDictionary dictionary;
 
 	dictionary.offset = rlrec_model_data(model, offset, RLREC_I32, -1);
-	dictionary.n = (int32) (rlrec_tensor_elements(rlrec_tensors_find(model->tensors, offset)) - 1);
+	dictionary.n = (int32) (rlrec_tensor_elements(rlrec_tensors_find(model->tensors, psprintf("%s%s", model->prefix, offset))) - 1);
 	dictionary.bytes = rlrec_model_data(model, psprintf("%s/bytes", name), RLREC_I8, dictionary.offset[dictionary.n]);
 	return dictionary;
 }
@@ -116,26 +125,31 @@ rlrec_model_open(const RlrecLearner *learner, const RlrecTensors *tensors)
 	model->learner = learner;
 	model->tensors = tensors;
 	model->prefix = "";
-	model->items = open_dictionary(model, "items");
+	model->items = rlrec_dictionary_open(model, "items");
 	if (rlrec_tensors_find(tensors, "types/offset") != NULL)
-		model->types = open_dictionary(model, "types");
+		model->types = rlrec_dictionary_open(model, "types");
 	model->count = rlrec_model_data(model, "items/count", RLREC_F32, model->items.n);
 	model->n_users = *(const int32 *) rlrec_model_data(model, "items/users", RLREC_I32, 1);
+	model->reward_scale = 1;
+	if (rlrec_tensors_find(tensors, "rewards/scale") != NULL)
+		model->reward_scale = *(const float *) rlrec_model_data(model, "rewards/scale", RLREC_F32, 1);
 	return model;
 }
 
-/* The dictionaries, the items' users and the number of users. */
+/* The dictionaries, the items' users, the number of users and the scale of rewards. */
 static void
 add_items(const RlrecFit *fit, RlrecTensors *tensors)
 {
 	float	   *count;
 	int32	   *users;
 
-	add_dictionary(&fit->events->items, "items", tensors);
+	rlrec_dictionary_save(&fit->events->items, "items", tensors);
 	count = rlrec_tensors_add(tensors, "items/count", RLREC_F32, 1, fit->events->items.n, 0);
 	users = rlrec_tensors_add(tensors, "items/users", RLREC_I32, 1, 1, 0);
 	if (fit->events->types.n > 0)
-		add_dictionary(&fit->events->types, "types", tensors);
+		rlrec_dictionary_save(&fit->events->types, "types", tensors);
+	if (fit->events->scale != 1)
+		*(float *) rlrec_tensors_add(tensors, "rewards/scale", RLREC_F32, 1, 1, 0) = fit->events->scale;
 	*users = rlrec_incidence_count(fit->events, count);
 }
 
@@ -153,5 +167,7 @@ rlrec_learner_fit(const RlrecLearner *learner, const RlrecFit *fit)
 				 errhint("Remove the obstacle, or choose learner \"auto\", which leaves out learners that cannot be fitted.")));
 	add_items(fit, tensors);
 	learner->fit(fit, "", tensors);
+	if (!rlrec_parts_has_similar(rlrec_model_open(learner, tensors)))
+		rlrec_sketch_add(fit->events, tensors);
 	return rlrec_model_open(learner, tensors);
 }

@@ -52,6 +52,7 @@ typedef struct RlrecModel
 	RlrecDictionary types;		/* of events; .n 0 when there are none */
 	const float *count;			/* [items.n] users that had the item in training */
 	int32		n_users;		/* users in training */
+	float		reward_scale;	/* by which the rewards of training were divided, and those of a history are */
 } RlrecModel;
 
 /* A user's past events, oldest first; only items that the model's dictionary knows and events with a positive reward. */
@@ -63,7 +64,11 @@ typedef struct RlrecHistory
 	const float *reward;		/* [n] */
 	const uint8 *type;			/* [n] 1 + index in the model's types, 0 for none; NULL when no type is known */
 	int64		now;			/* time of the request */
+	RlrecKey	key;			/* what names the user's state: his id, or the value of option "expression"; none when it is not known */
 } RlrecHistory;
+
+/* A value of a table: of an item as an action in a state, whose name is not terminated. */
+typedef void (*RlrecActionValueSink) (void *argument, const char *state, int length, int32 item, float q, int32 visits);
 
 typedef struct RlrecLearner
 {
@@ -86,11 +91,23 @@ typedef struct RlrecLearner
 	 */
 	bool		(*score) (const RlrecModel *model, const RlrecHistory *history, float *scores);
 
+	/* auto, hybrid and rlrec_evaluate() take it only where it is named. */
+	bool		when_named;
+
+	/* A learner that it may fit as a part and whose options it takes, too; NULL for none. auto and hybrid take those of all learners. */
+	const struct RlrecLearner *part;
+
 	/* Appends what fitting came to, for people: members of a JSON object, each with a comma before it. May be NULL. */
 	void		(*describe) (const RlrecModel *model, StringInfo json);
 
-	/* Similarity of each item to one; NULL when the learner has none (then cosine over the items' users stands in). */
-	void		(*similar) (const RlrecModel *model, int32 item, float *scores);
+	/* Hands out what each action is worth in each state; NULL when values are not kept in a table. */
+	void		(*action_values) (const RlrecModel *model, RlrecActionValueSink sink, void *argument);
+
+	/*
+	 * Similarity of an item to each of n others, scores[n]; others NULL means all items. More is more alike, on a scale of the learner's own.
+	 * NULL when the learner has none.
+	 */
+	void		(*similar) (const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores);
 
 	/* What turns a history into a state, "transformer"; NULL when the learner has none. Fitting one takes minutes where others take seconds. */
 	const char *encoder;
@@ -118,6 +135,13 @@ extern const RlrecLearner rlrec_ease;
 extern const RlrecLearner rlrec_als;
 extern const RlrecLearner rlrec_markov;
 extern const RlrecLearner rlrec_supervised;
+extern const RlrecLearner rlrec_qlearning;
+extern const RlrecLearner rlrec_sarsa;
+extern const RlrecLearner rlrec_expected_sarsa;
+extern const RlrecLearner rlrec_double_q;
+extern const RlrecLearner rlrec_actor_critic;
+extern const RlrecLearner rlrec_reinforce;
+extern const RlrecLearner rlrec_dqn;
 extern const RlrecLearner rlrec_hybrid;
 extern const RlrecLearner rlrec_auto;
 
@@ -132,6 +156,10 @@ extern const RlrecLearner *rlrec_learner_find(const char *name);
  * (elements < 0 accepts any).
  */
 extern const void *rlrec_model_data(const RlrecModel *model, const char *name, RlrecDtype dtype, int64 elements);
+
+/* A dictionary as the tensors name || "/offset" and name || "/bytes", and that of a model at model->prefix. */
+extern void rlrec_dictionary_save(const RlrecDictionary *dictionary, const char *name, RlrecTensors *tensors);
+extern RlrecDictionary rlrec_dictionary_open(const RlrecModel *model, const char *name);
 
 /* The share of the users that had each item, times 1e-6: added to scores so that items without evidence rank by popularity. */
 extern void rlrec_model_add_popularity(const RlrecModel *model, float *scores);

@@ -7,8 +7,10 @@
 
 #include "encoder/history.h"
 #include "learner/learner.h"
+#include "learner/next_item_objective.h"
 #include "nn/adam.h"
 #include "nn/embedding.h"
+#include "nn/head.h"
 #include "nn/loss.h"
 
 /* The names of parameters' rows, by which they are carried from one training to another */
@@ -20,6 +22,17 @@ typedef struct RlrecNextItemNames
 	const int32 *bucket;		/* [n_features] ascending */
 } RlrecNextItemNames;
 
+/* What an objective knows of the events */
+typedef struct RlrecRewards
+{
+	const float *worth;			/* [events] by which validation weighs them */
+	const float *credit;		/* [events] of which the weights of positions are made */
+	const float *reward;		/* (values, events + n_refused) as each head of values learns them, the refused ones last */
+	int64		n_refused;		/* events without a positive reward: in no history, but values learn of them */
+	const int32 *refused;		/* [n_refused] their items */
+	const int64 *refused_start; /* [events + 1] those after event e, before the user's next one, are refused_start[e] .. [e + 1] - 1 */
+} RlrecRewards;
+
 /* What is learned from: user u has the events start[u] .. start[u + 1] - 1, oldest first. */
 typedef struct RlrecSequences
 {
@@ -29,6 +42,7 @@ typedef struct RlrecSequences
 	const int64 *start;			/* [n_users + 1] */
 	const int64 *fresh;			/* [n_users] the first event that the training started from has not seen; NULL when none has been seen */
 	RlrecHistoryEvents events;
+	RlrecRewards rewards;		/* with an objective only */
 	RlrecItemFeatures features;
 	RlrecNextItemNames names;
 } RlrecSequences;
@@ -41,6 +55,8 @@ typedef struct RlrecNextItemStart
 	const float *e;				/* (items,d) with features in them */
 	const float *projection;	/* (n_features,d) */
 	const float *network;		/* rlrec_history_parameters() of them */
+	int			n_heads;
+	const float *heads;			/* rlrec_head_parameters() of each */
 	bool		to_request;		/* its gaps of time are those to the event after */
 	int64		until;			/* time of the last event that it learned */
 } RlrecNextItemStart;
@@ -50,6 +66,8 @@ extern bool rlrec_next_item_can_start(const RlrecHistoryShape *a, const RlrecHis
 
 typedef struct RlrecNextItem
 {
+	const char *learner;		/* for messages */
+	const RlrecObjective *objective;	/* NULL where the next item is all that is learned */
 	RlrecHistoryShape shape;
 	RlrecAdam	adam;
 	int			epochs;
@@ -76,8 +94,10 @@ typedef struct RlrecNextItemResult
 	real	   *e;
 	const real *projection;		/* (n_features,d) */
 	real	   *parameters;		/* rlrec_history_parameters() of them */
+	real	   *heads;			/* rlrec_head_parameters() of each */
+	real		blend[RLREC_MAX_HEADS]; /* weights of the heads of values in the score */
 	int			epoch;			/* that was best, from 1; 0 when none was better than the start */
-	double		ndcg;			/* at 10, on users' last items, of that epoch; NaN without validation */
+	double		ndcg;			/* at 10, on users' last items, of that epoch, weighed by rewards with an objective; NaN without validation */
 } RlrecNextItemResult;
 
 /* Bytes that training will need. */

@@ -30,6 +30,8 @@ typedef struct Vector
 	const float *table;
 	const float *projection;
 	const float *network;
+	int			n_heads;
+	const float *heads;
 } Vector;
 
 bool
@@ -104,24 +106,43 @@ carry_types(const RlrecTrainer *t, const RlrecNextItemNames *from, int there, co
 	}
 }
 
+/* Heads are carried over where there are as many. */
+static void
+carry_heads(const RlrecTrainer *t, const Carry *carry, const Vector *from, real *to)
+{
+	int			d = t->config->shape.dimension;
+	size_t		fixed = rlrec_head_fixed(d);
+	int			n = rlrec_objective_heads(t->config->objective);
+
+	for (int k = 0; k < n && n == from->n_heads; k++)
+	{
+		const float *there = from->heads + k * rlrec_head_parameters(carry->from->items.n, d);
+		real	   *here = to + k * rlrec_head_parameters(t->data->n_items, d);
+
+		memcpy(here, there, fixed * sizeof(real));
+		carry_rows(t->data->names.items.n, 1, carry->item, there + fixed, here + fixed);
+	}
+}
+
 /* types: rows of the table of types there */
 static void
 carry_vector(const RlrecTrainer *t, const Carry *carry, int types, const Vector *from, real *to)
 {
 	int			d = t->config->shape.dimension;
-	size_t		before = t->n - t->n_embedding - (size_t) t->config->shape.types * d;
+	size_t		before = t->n_network - t->n_embedding - (size_t) t->config->shape.types * d;
 
 	carry_rows(t->data->names.items.n, d, carry->item, from->table, to);
 	carry_rows(t->data->names.n_features, d, carry->feature, from->projection, to + t->n_table);
 	memcpy(to + t->n_embedding, from->network, before * sizeof(real));
 	carry_types(t, carry->from, types, from->network + before, to + t->n_embedding + before);
+	carry_heads(t, carry, from, to + t->n_network);
 }
 
 void
 rlrec_trainer_warm(RlrecTrainer *t, const RlrecNextItemStart *start)
 {
 	int			d = t->config->shape.dimension;
-	Vector		vector = {start->e, start->projection, start->network};
+	Vector		vector = {start->e, start->projection, start->network, start->n_heads, start->heads};
 	real	   *of_features;
 	Carry		carry;
 
@@ -199,6 +220,15 @@ fingerprint_of(const RlrecTrainer *t)
 	result.events = hash_array(result.events, data->events.item, n * sizeof(int32));
 	result.events = hash_array(result.events, data->events.gap, n);
 	result.events = hash_array(result.events, data->events.type, n);
+	if (t->config->objective != NULL)
+	{
+		result.events = hash_array(result.events, data->rewards.worth, n * sizeof(float));
+		result.events = hash_array(result.events, data->rewards.credit, n * sizeof(float));
+		result.events = hash_array(result.events, data->rewards.reward, t->config->objective->values * (n + data->rewards.n_refused) * sizeof(float));
+		result.events = hash_array(result.events, data->rewards.refused, data->rewards.n_refused * sizeof(int32));
+		if (data->rewards.n_refused > 0)
+			result.events = hash_array(result.events, data->rewards.refused_start, (n + 1) * sizeof(int64));
+	}
 	result.events = hash_dictionary(result.events, &data->names.items);
 	result.events = hash_dictionary(result.events, &data->names.types);
 	if (data->fresh != NULL)
@@ -288,8 +318,10 @@ resume_vector(const RlrecTrainer *t, const RlrecTensors *tensors, const Carry *c
 {
 	size_t		table = (size_t) carry->from->items.n * shape->dimension;
 	size_t		embedding = table + (size_t) carry->from->n_features * shape->dimension;
-	const float *data = data_of(tensors, name, RLREC_F32, embedding + rlrec_history_parameters(shape), NULL);
-	Vector		vector = {data, data + table, data + embedding};
+	size_t		network = embedding + rlrec_history_parameters(shape);
+	int			heads = rlrec_objective_heads(t->config->objective);
+	const float *data = data_of(tensors, name, RLREC_F32, network + heads * rlrec_head_parameters(carry->from->items.n, shape->dimension), NULL);
+	Vector		vector = {data, data + table, data + embedding, heads, data + network};
 
 	if (data == NULL)
 		return false;

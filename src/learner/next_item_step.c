@@ -133,48 +133,132 @@ draw_negatives(const RlrecTrainer *t, RlrecTrainerShard *shard, uint64 key)
 	}
 }
 
+/* Whether targets' embeddings and their gradients have places of their own */
+static bool
+has_positives(const RlrecTrainer *t)
+{
+	return t->config->negatives > 0 || t->config->objective != NULL;
+}
+
+/* Embeddings of what a micro-batch's n targets are compared with, and their gradients at 0 */
+static void
+gather(const RlrecTrainer *t, RlrecTrainerShard *shard, int n, uint64 key)
+{
+	int			d = t->config->shape.dimension;
+
+	if (t->config->negatives > 0)
+	{
+		draw_negatives(t, shard, key);
+		rlrec_gather(t->config->negatives, d, 1, shard->sample, t->e, shard->negative);
+		memset(shard->dnegative, 0, (size_t) t->config->negatives * d * sizeof(real));
+	}
+	if (has_positives(t))
+	{
+		rlrec_gather(n, d, 1, shard->target, t->e, shard->positive);
+		memset(shard->dpositive, 0, (size_t) n * d * sizeof(real));
+	}
+}
+
+static void
+scatter(const RlrecTrainer *t, RlrecTrainerShard *shard, int n)
+{
+	int			d = t->config->shape.dimension;
+
+	if (has_positives(t))
+		rlrec_scatter_add(n, d, 1, shard->target, shard->dpositive, shard->gradient);
+	if (t->config->negatives > 0)
+		rlrec_scatter_add(t->config->negatives, d, 1, shard->sample, shard->dnegative, shard->gradient);
+}
+
+/* The next-item loss of n targets; `weighted`: of which each counts by row_weight and what the policy that acted thought of it */
 static double
-sampled_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, int n, uint64 key, const real *states)
+policy_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, int n, const real *states, bool weighted)
 {
 	int			d = t->config->shape.dimension;
 	double		loss = 0;
 	RlrecNegatives negatives = {t->config->loss, t->config->negatives, shard->sample, shard->negative, shard->correction, t->config->beta};
 
-	draw_negatives(t, shard, key);
-	rlrec_gather(t->config->negatives, d, 1, shard->sample, t->e, shard->negative);
-	memset(shard->dnegative, 0, (size_t) t->config->negatives * d * sizeof(real));
-	rlrec_gather(n, d, 1, shard->target, t->e, shard->positive);
-	memset(shard->dpositive, 0, (size_t) n * d * sizeof(real));
 	for (int i = 0; i < n && !rlrec_pool_stopping(pool); i += t->logits_rows)
 	{
+		int			block = Min(t->logits_rows, n - i);
 		size_t		at = (size_t) i * d;
+		RlrecRowWeights weights;
+		const RlrecRowWeights *rows = NULL;
 
-		loss += rlrec_loss_sampled(Min(t->logits_rows, n - i), d, t->weight, &negatives, states + at, shard->target + i,
-								   shard->positive + at, shard->dstates + at, shard->dpositive + at, shard->dnegative,
-								   shard->logits);
+		if (weighted)
+		{
+			const RlrecObjective *o = t->config->objective;
+
+			weights = (RlrecRowWeights) {shard->row_weight + i, o->correction > 0 ? shard->behaviour + i : NULL, o->correction, o->top};
+			rows = &weights;
+		}
+		if (t->config->negatives > 0)
+			loss += rlrec_loss_sampled(block, d, t->weight, rows, &negatives, states + at, shard->target + i, shard->positive + at,
+									   shard->dstates + at, shard->dpositive + at, shard->dnegative, shard->logits);
+		else
+			loss += rlrec_loss_full(block, t->data->n_items, d, t->weight, rows, states + at, t->e, shard->target + i,
+									t->data->n_items - t->n_warm, t->catalog + t->n_warm, shard->dstates + at, shard->gradient,
+									shard->logits);
 	}
-	rlrec_scatter_add(n, d, 1, shard->target, shard->dpositive, shard->gradient);
-	rlrec_scatter_add(t->config->negatives, d, 1, shard->sample, shard->dnegative, shard->gradient);
 	return loss;
 }
 
+/* All that a micro-batch's targets teach, given the states (n,d), of which `counted` are theirs; dstates is of these. */
 static double
-full_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, int n, const real *states)
+micro_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, int n, uint64 key, const real *states, const real *counted)
 {
-	int			d = t->config->shape.dimension;
+	const RlrecObjective *objective = t->config->objective;
+	size_t		numbers = (size_t) shard->n_targets * t->config->shape.dimension;
 	double		loss = 0;
 
-	for (int i = 0; i < n && !rlrec_pool_stopping(pool); i += t->logits_rows)
-		loss += rlrec_loss_full(Min(t->logits_rows, n - i), t->data->n_items, d, t->weight, states + (size_t) i * d, t->e,
-								shard->target + i, t->data->n_items - t->n_warm, t->catalog + t->n_warm,
-								shard->dstates + (size_t) i * d, shard->gradient, shard->logits);
+	gather(t, shard, shard->n_targets + shard->n_refused, key);
+	if (objective != NULL)
+		loss += rlrec_trainer_learn_heads(t, shard, pool, n, states, counted);
+	if (objective == NULL || objective->policy)
+		loss += policy_loss(t, shard, pool, shard->n_targets, counted, objective != NULL);
+	else
+		memset(shard->dstates, 0, numbers * sizeof(real));
+	if (objective != NULL)
+		rlrec_add(numbers, 1, shard->dheads, shard->dstates);
+	scatter(t, shard, shard->n_targets + shard->n_refused);
 	return loss;
+}
+
+/* Rows after the targets' for what the windows' users refused between one event and the next, as many as there is room for */
+static void
+pack_refused(const RlrecTrainer *t, RlrecTrainerShard *shard, int first, int end)
+{
+	const RlrecRewards *rewards = &t->data->rewards;
+	int64		n_events = t->data->start[t->data->n_users];
+	int			n = 0;
+
+	shard->n_refused = 0;
+	if (rewards->n_refused == 0)
+		return;
+	for (const RlrecWindow *window = &shard->window[first]; window < &shard->window[end]; n += window->length, window++)
+		for (int k = window->skip; k < window->length - t->tail; k++)
+		{
+			int64		e = window->first + k;
+
+			for (int64 i = rewards->refused_start[e]; i < rewards->refused_start[e + 1]; i++)
+			{
+				int			row = shard->n_targets + shard->n_refused;
+
+				if (row == t->row_room)
+					return;
+				shard->target[row] = rewards->refused[i];
+				shard->place[row] = n + k;
+				shard->event[row] = n_events + i;
+				shard->n_refused++;
+			}
+		}
 }
 
 /* Packs windows from *next on into the shard's arrays; returns the number of sequences. */
 static int
 pack(const RlrecTrainer *t, RlrecTrainerShard *shard, int *next)
 {
+	int			first = *next;
 	int			sequences = 0;
 	int			n = 0;
 
@@ -190,8 +274,13 @@ pack(const RlrecTrainer *t, RlrecTrainerShard *shard, int *next)
 		memcpy(shard->item + n, events.item, window->length * sizeof(int32));
 		memcpy(shard->gap + n, events.gap, window->length * sizeof(uint8));
 		memcpy(shard->type + n, events.type, window->length * sizeof(uint8));
-		for (int k = window->skip; k < window->length; k++)
+		for (int k = window->skip; k < window->length - t->tail; k++)
 		{
+			if (t->config->objective != NULL)
+			{
+				shard->event[shard->n_targets] = window->first + k + 1;
+				shard->last[shard->n_targets] = window->first + k + 2 == t->data->start[window->user + 1];
+			}
 			shard->target[shard->n_targets] = events.item[k + 1];
 			shard->place[shard->n_targets++] = n + k;
 		}
@@ -199,6 +288,7 @@ pack(const RlrecTrainer *t, RlrecTrainerShard *shard, int *next)
 		n += window->length;
 	}
 	shard->start[sequences] = n;
+	pack_refused(t, shard, first, *next);
 	return sequences;
 }
 
@@ -234,7 +324,7 @@ list_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
 
 		draw_negatives(t, shard, key);
 		touch(shard, n, shard->item);
-		touch(shard, shard->n_targets, shard->target);
+		touch(shard, shard->n_targets + shard->n_refused, shard->target);
 		touch(shard, t->config->negatives, shard->sample);
 	}
 	n_items = t->lazy && t->data->n_features > 0 ? shard->n_touched : 0;
@@ -270,15 +360,15 @@ clear_gradient(const RlrecTrainer *t, RlrecTrainerShard *shard)
 	memset(shard->gradient + t->n_embedding, 0, (t->n - t->n_embedding) * sizeof(real));
 }
 
-/* The states that count, one after another */
+/* The states that count, one after another, those of refused events last */
 static real *
 counted_states(const RlrecTrainer *t, RlrecTrainerShard *shard, int n, real *states)
 {
 	int			d = t->config->shape.dimension;
 
-	if (shard->n_targets == n)
+	if (shard->n_targets == n && shard->n_refused == 0)
 		return states;
-	for (int k = 0; k < shard->n_targets; k++)
+	for (int k = 0; k < shard->n_targets + shard->n_refused; k++)
 		memcpy(shard->counted + (size_t) k * d, states + (size_t) shard->place[k] * d, d * sizeof(real));
 	return shard->counted;
 }
@@ -299,6 +389,8 @@ spread_gradient(const RlrecTrainer *t, RlrecTrainerShard *shard, int n)
 		end = place;
 	}
 	memset(shard->dstates, 0, shard->n_targets < n ? (size_t) end * d * sizeof(real) : 0);
+	for (int k = shard->n_targets; k < shard->n_targets + shard->n_refused; k++)
+		rlrec_add(d, 1, shard->dheads + (size_t) k * d, shard->dstates + (size_t) shard->place[k] * d);
 }
 
 static void
@@ -318,13 +410,11 @@ gradient_task(RlrecPool *pool, int s, void *argument)
 		int			sequences = pack(t, shard, &next);
 		RlrecPacked batch = {sequences, shard->start, {shard->item, shard->gap, shard->type}};
 		int			n = shard->start[sequences];
-		real	   *states = rlrec_history_forward(&t->config->shape, &t->weights, t->e, &batch, key, shard->workspace);
+		real	   *states;
 
-		states = counted_states(t, shard, n, states);
-		if (t->config->negatives > 0)
-			shard->loss += sampled_loss(t, shard, pool, shard->n_targets, key, states);
-		else
-			shard->loss += full_loss(t, shard, pool, shard->n_targets, states);
+		rlrec_trainer_foresee(t, shard, &batch);
+		states = rlrec_history_forward(&t->config->shape, &t->weights, t->e, &batch, key, shard->workspace);
+		shard->loss += micro_loss(t, shard, pool, n, key, states, counted_states(t, shard, n, states));
 		if (rlrec_pool_stopping(pool))
 			return;
 		spread_gradient(t, shard, n);
@@ -450,7 +540,7 @@ deal(RlrecTrainer *t, int n, const RlrecWindow *windows)
 
 		t->shard[s].window[t->shard[s].n_windows++] = windows[k];
 		cost[s] += length * (1 + length / 500);
-		positions += windows[k].length - windows[k].skip;
+		positions += windows[k].length - windows[k].skip - t->tail;
 	}
 	t->weight = 1.0 / Max(positions, 1);
 }
@@ -480,7 +570,7 @@ rlrec_trainer_step(RlrecTrainer *t, int n, const RlrecWindow *windows)
 	if (!isfinite(loss) || !isfinite(squares))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("training of learner \"supervised\" diverged"),
+				 errmsg("training of learner \"%s\" diverged", t->config->learner),
 				 errdetail("The loss of step %lld is not finite.", (long long) step),
 				 errhint("Lower option \"learning_rate\".")));
 	t->keep = Min(t->config->average, (real) step / (step + 10));	/* young averages forget faster */

@@ -13,6 +13,7 @@
 
 #include "learner/learner.h"
 #include "learner/options.h"
+#include "learner/rerank.h"
 
 static const RlrecOption *
 find_spec(const RlrecOption *specs, const char *name)
@@ -105,30 +106,61 @@ rlrec_option_choice(const Jsonb *options, const RlrecOption *specs, const char *
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
+char *
+rlrec_option_text(const Jsonb *options, const RlrecOption *specs, const char *name)
+{
+	JsonbValue	buffer;
+	JsonbValue *value = find_value(options, name, &buffer);
+
+	(void) find_spec(specs, name);
+	if (value == NULL)
+		return NULL;
+	if (value->type != jbvString)
+		elog(ERROR, "option \"%s\" is not a text", name);
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+/* Sets *names to the strings of an array; false when it has none or an element that is not a string. */
+static bool
+read_strings(const JsonbValue *value, List **names)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(value->val.binary.data);
+	JsonbValue	element;
+	JsonbIteratorToken token;
+
+	*names = NIL;
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		if (token != WJB_ELEM)
+			continue;
+		if (element.type != jbvString)
+			return false;
+		*names = lappend(*names, pnstrdup(element.val.string.val, element.val.string.len));
+	}
+	return *names != NIL;
+}
+
 List *
 rlrec_option_names(const Jsonb *options, const RlrecOption *specs, const char *name)
 {
 	JsonbValue	buffer;
 	JsonbValue *value = find_value(options, name, &buffer);
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
-	List	   *names = NIL;
+	List	   *names;
 
 	(void) find_spec(specs, name);
 	if (value == NULL)
 		return NIL;
-	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
-		elog(ERROR, "option \"%s\" is not an array", name);
-	iterator = JsonbIteratorInit(value->val.binary.data);
-	while ((token = JsonbIteratorNext(&iterator, &buffer, true)) != WJB_DONE)
-	{
-		if (token != WJB_ELEM)
-			continue;
-		if (buffer.type != jbvString)
-			elog(ERROR, "option \"%s\" has an element that is not a string", name);
-		names = lappend(names, pnstrdup(buffer.val.string.val, buffer.val.string.len));
-	}
+	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data) || !read_strings(value, &names))
+		elog(ERROR, "option \"%s\" is not an array of strings", name);
 	return names;
+}
+
+bool
+rlrec_option_given(const Jsonb *options, const char *name)
+{
+	JsonbValue	buffer;
+
+	return find_value(options, name, &buffer) != NULL;
 }
 
 /* Returns how many integers of the option's range the array has, at most RLREC_OPTION_MAX_INTS, else 0; value may be NULL. */
@@ -184,6 +216,32 @@ rlrec_option_ints(const Jsonb *options, const RlrecOption *specs, const char *na
 	return n;
 }
 
+List *
+rlrec_option_weights(const Jsonb *options, const RlrecOption *specs, const char *name, double **weights)
+{
+	JsonbValue	buffer;
+	JsonbValue *value = find_value(options, name, &buffer);
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	List	   *names = NIL;
+
+	(void) find_spec(specs, name);
+	*weights = palloc(RLREC_MOST_WEIGHTS * sizeof(double));
+	if (value == NULL)
+		return NIL;
+	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
+		elog(ERROR, "option \"%s\" is not an object", name);
+	iterator = JsonbIteratorInit(value->val.binary.data);
+	while ((token = JsonbIteratorNext(&iterator, &buffer, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			names = lappend(names, pnstrdup(buffer.val.string.val, buffer.val.string.len));
+		else if (token == WJB_VALUE)
+			(*weights)[list_length(names) - 1] = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(buffer.val.numeric)));
+	}
+	return names;
+}
+
 /* ---------------------------------------------------------------- checking */
 
 static const char *
@@ -201,17 +259,57 @@ describe_option(const RlrecOption *option)
 			return "an interval such as \"30 days\", or seconds";
 		case RLREC_OPTION_CHOICE:
 			return psprintf("one of %s", option->summary);
+		case RLREC_OPTION_TEXT:
+			return "a text that is not empty";
 		case RLREC_OPTION_NAMES:
 			return "an array of learners' names";
+		case RLREC_OPTION_STRINGS:
+			return "an array of different strings, none of them empty";
 		case RLREC_OPTION_INTS:
 			return psprintf("an array of 1 to %d integers from %.0f to %.0f", RLREC_OPTION_MAX_INTS, option->minimum,
 							option->maximum);
+		case RLREC_OPTION_WEIGHTS:
+			return psprintf("an object of 1 to %d names and numbers from %g to %g", RLREC_MOST_WEIGHTS, option->minimum, option->maximum);
 	}
 	return "";
 }
 
 static bool
 names_are_learners(const JsonbValue *value)
+{
+	List	   *names;
+	ListCell   *cell;
+
+	if (!read_strings(value, &names))
+		return false;
+	foreach(cell, names)
+		if (rlrec_learner_find(lfirst(cell)) == NULL)
+			return false;
+	return true;
+}
+
+static int
+compare_strings(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+static bool
+strings_differ(const JsonbValue *value)
+{
+	List	   *names;
+
+	if (!read_strings(value, &names))
+		return false;
+	list_sort(names, compare_strings);
+	for (int i = 0; i < list_length(names); i++)
+		if (*(char *) list_nth(names, i) == '\0' || (i > 0 && strcmp(list_nth(names, i - 1), list_nth(names, i)) == 0))
+			return false;
+	return true;
+}
+
+static bool
+are_weights(const RlrecOption *option, const JsonbValue *value)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(value->val.binary.data);
 	JsonbValue	element;
@@ -220,12 +318,18 @@ names_are_learners(const JsonbValue *value)
 
 	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
 	{
-		if (token == WJB_ELEM &&
-			(element.type != jbvString || rlrec_learner_find(pnstrdup(element.val.string.val, element.val.string.len)) == NULL))
+		double		number;
+
+		if (token != WJB_VALUE)
+			continue;
+		if (element.type != jbvNumeric)
 			return false;
-		n += token == WJB_ELEM;
+		number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(element.val.numeric)));
+		if (!(number >= option->minimum && number <= option->maximum))
+			return false;
+		n++;
 	}
-	return n > 0;
+	return n > 0 && n <= RLREC_MOST_WEIGHTS;
 }
 
 /* Whether the string is one of the words between ", ". */
@@ -254,10 +358,16 @@ is_valid(const RlrecOption *option, const JsonbValue *value)
 		return value->type == jbvBool;
 	if (option->type == RLREC_OPTION_CHOICE)
 		return value->type == jbvString && is_choice(option->summary, value);
+	if (option->type == RLREC_OPTION_TEXT)
+		return value->type == jbvString && value->val.string.len > 0;
 	if (option->type == RLREC_OPTION_NAMES)
 		return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) && names_are_learners(value);
+	if (option->type == RLREC_OPTION_STRINGS)
+		return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) && strings_differ(value);
 	if (option->type == RLREC_OPTION_INTS)
 		return read_ints(option, value, NULL) > 0;
+	if (option->type == RLREC_OPTION_WEIGHTS)
+		return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data) && are_weights(option, value);
 	if (option->type == RLREC_OPTION_INTERVAL && value->type == jbvString)
 		number = seconds(option, value);
 	else if (value->type == jbvNumeric)
@@ -328,8 +438,8 @@ void
 rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption *more)
 {
 	const RlrecLearner *found = rlrec_learner_find(learner);
-	const RlrecOption *specs[32] = {more};
-	int			n = 1;
+	const RlrecOption *specs[32] = {more, rlrec_rerank_options};
+	int			n = 2;
 
 	if (found == NULL)
 	{
@@ -344,6 +454,8 @@ rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption
 				 errhint("The learners are %s.", names.data)));
 	}
 	specs[n++] = found->options;
+	if (found->part != NULL)
+		specs[n++] = found->part->options;
 	if (found == &rlrec_auto || found == &rlrec_hybrid)
 		for (const RlrecLearner *const *each = rlrec_learners; *each != NULL && n < (int) lengthof(specs); each++)
 			specs[n++] = (*each)->options;

@@ -10,6 +10,9 @@
 
 #define RLREC_OPTION_MAX_INTS 7
 
+/* What a learner may weigh by one option */
+#define RLREC_MOST_WEIGHTS 8
+
 typedef enum RlrecOptionType
 {
 	RLREC_OPTION_BOOL,
@@ -17,8 +20,11 @@ typedef enum RlrecOptionType
 	RLREC_OPTION_REAL,
 	RLREC_OPTION_INTERVAL,		/* "30 days"; read as seconds */
 	RLREC_OPTION_CHOICE,		/* one of the words of the summary */
+	RLREC_OPTION_TEXT,			/* any but the empty one */
 	RLREC_OPTION_NAMES,			/* ["itemknn", "markov"], each a learner's name */
-	RLREC_OPTION_INTS			/* [64, 128], at least one and at most RLREC_OPTION_MAX_INTS, each in the range */
+	RLREC_OPTION_STRINGS,		/* ["left", "right"], distinct and not empty */
+	RLREC_OPTION_INTS,			/* [64, 128], at least one and at most RLREC_OPTION_MAX_INTS, each in the range */
+	RLREC_OPTION_WEIGHTS		/* {"click": 1, "purchase": 5}, at most RLREC_MOST_WEIGHTS */
 } RlrecOptionType;
 
 /* An array of these ends with an entry whose name is NULL. */
@@ -26,7 +32,7 @@ typedef struct RlrecOption
 {
 	const char *name;
 	RlrecOptionType type;
-	double		initial;		/* default; of an interval in seconds; NAMES have none */
+	double		initial;		/* default; of an interval in seconds; TEXT, NAMES and WEIGHTS have none */
 	double		minimum;		/* inclusive */
 	double		maximum;		/* inclusive */
 	const char *summary;		/* of a CHOICE its words, "full, sampled"; the default is the first. Of INTS the default, "64, 128" */
@@ -43,12 +49,21 @@ extern int	rlrec_option_ints(const Jsonb *options, const RlrecOption *specs, con
 /* A palloc'd word. */
 extern char *rlrec_option_choice(const Jsonb *options, const RlrecOption *specs, const char *name);
 
-/* A List of palloc'd C strings, NIL when not given. */
+/* A palloc'd C string, NULL when not given. */
+extern char *rlrec_option_text(const Jsonb *options, const RlrecOption *specs, const char *name);
+
+/* Whether the object has the key with a value that is not null. */
+extern bool rlrec_option_given(const Jsonb *options, const char *name);
+
+/* Of NAMES or STRINGS: a List of palloc'd C strings, NIL when not given. */
 extern List *rlrec_option_names(const Jsonb *options, const RlrecOption *specs, const char *name);
+
+/* The same of an object's keys, in jsonb's order, and their palloc'd numbers. */
+extern List *rlrec_option_weights(const Jsonb *options, const RlrecOption *specs, const char *name, double **weights);
 
 /*
  * Raises an error unless learner is a learner's name and every key of options is one of its options (of any learner's, for one that is
- * made of others) or of `more`, with a value of the right type inside its range. Errors name what would be valid.
+ * made of others), of re-ranking or of `more`, with a value of the right type inside its range. Errors name what would be valid.
  */
 extern void rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption *more);
 

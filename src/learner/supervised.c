@@ -17,40 +17,12 @@
 #include "data/split.h"
 #include "encoder/features.h"
 #include "learner/learner.h"
-#include "learner/next_item.h"
 #include "learner/parts.h"
+#include "learner/supervised.h"
 #include "learner/supervised_model.h"
 
-#define BY_EVENTS (-1)
-
 static const RlrecOption options[] = {
-	{"length", RLREC_OPTION_INT, 200, 1, 4096, "events of a history that are looked at"},
-	{"dimension", RLREC_OPTION_INT, 64, 4, 1024, "numbers that describe a state and an item"},
-	{"blocks", RLREC_OPTION_INT, 2, 1, RLREC_HISTORY_MAX_BLOCKS, "layers of the transformer"},
-	{"heads", RLREC_OPTION_INT, 1, 1, 64, "attention heads; must divide dimension"},
-	{"hidden", RLREC_OPTION_INT, 128, 1, 8192, "width of the feed-forward network"},
-	{"gates", RLREC_OPTION_BOOL, 1, 0, 1, "whether what a block adds is weighed by a gate"},
-	{"gaps", RLREC_OPTION_CHOICE, 0, 0, 0, "previous, request, none"},
-	{"dropout", RLREC_OPTION_REAL, BY_EVENTS, 0, 0.95, "share of the numbers that are left out in training; by default the less, the more events an item has"},
-	{"modality_dropout", RLREC_OPTION_REAL, 0.2, 0, 0.95, "share of the items of a step that are known by their features alone"},
-	{"epochs", RLREC_OPTION_INT, 100, 1, 100000, "most passes over the events"},
-	{"patience", RLREC_OPTION_INT, 10, 1, 100000, "epochs without a better validation, after which to stop"},
-	{"warm_start", RLREC_OPTION_CHOICE, 0, 0, 0, "none, all, new"},
-	{"checkpoint", RLREC_OPTION_REAL, 60, 0, 1e6, "seconds of training after which it is kept how far it came; 0 for never"},
-	{"finish", RLREC_OPTION_REAL, 0.25, 0, 1, "epochs with the users' last events, after the best epoch, as a share of those up to it"},
-	{"minutes", RLREC_OPTION_REAL, 0, 0, 1e6, "after which to stop; 0 for never"},
-	{"batch", RLREC_OPTION_INT, 32, 1, 100000, "histories a step"},
-	{"learning_rate", RLREC_OPTION_REAL, 0.003, 1e-9, 1, "of AdamW"},
-	{"weight_decay", RLREC_OPTION_REAL, 0, 0, 1, "of AdamW"},
-	{"warmup", RLREC_OPTION_INT, 100, 0, 1000000, "steps in which the learning rate rises"},
-	{"clip", RLREC_OPTION_REAL, 0, 0, 1e9, "longest gradient; 0 for any"},
-	{"average", RLREC_OPTION_REAL, 0.998, 0, 0.99999, "decay of the moving average of the weights; 0 for none"},
-	{"loss", RLREC_OPTION_CHOICE, 0, 0, 0, "sampled, full, gbce, bpr"},
-	{"negatives", RLREC_OPTION_INT, 512, 1, 65536, "items sampled for a micro-batch, unless loss is full"},
-	{"calibration", RLREC_OPTION_REAL, 0.75, 0, 1, "of loss gbce; 0 makes it plain binary cross-entropy"},
-	{"threads", RLREC_OPTION_INT, 0, 0, 2, "of training; 0 for one a core"},
-	{"seed", RLREC_OPTION_INT, 1, 0, PG_INT32_MAX, "of all that is random"},
-	{"quantize", RLREC_OPTION_CHOICE, 0, 0, 0, "none, int8"},
+	RLREC_SUPERVISED_OPTIONS("sampled, full, gbce, bpr"),
 	{NULL}
 };
 
@@ -98,11 +70,13 @@ read_loss(const Jsonb *given, int32 n_items, RlrecNextItem *config)
 }
 
 static RlrecNextItem
-read_options(const RlrecFit *fit)
+read_options(const RlrecFit *fit, const RlrecObjective *objective)
 {
 	const Jsonb *given = fit->options;
 	RlrecNextItem config = {0};
 
+	config.learner = rlrec_supervised.name;
+	config.objective = objective;
 	config.shape.length = rlrec_option_int(given, options, "length");
 	config.shape.dimension = rlrec_option_int(given, options, "dimension");
 	config.shape.blocks = rlrec_option_int(given, options, "blocks");
@@ -112,7 +86,7 @@ read_options(const RlrecFit *fit)
 	if (strcmp(rlrec_option_choice(given, options, "gaps"), "none") != 0)
 		config.shape.gaps = RLREC_HISTORY_GAPS;
 	config.shape.dropout = rlrec_option_real(given, options, "dropout");
-	if (config.shape.dropout == BY_EVENTS)
+	if (config.shape.dropout == RLREC_DROPOUT_BY_EVENTS)
 		config.shape.dropout = default_dropout(fit->events);
 	config.modality_dropout = rlrec_option_real(given, options, "modality_dropout");
 	config.adam.learning_rate = rlrec_option_real(given, options, "learning_rate");
@@ -130,6 +104,8 @@ read_options(const RlrecFit *fit)
 	config.finish = rlrec_option_real(given, options, "finish");
 	config.average = rlrec_option_real(given, options, "average");
 	read_loss(given, fit->events->items.n, &config);
+	if (objective != NULL)
+		config.loss = RLREC_SAMPLED_SOFTMAX;
 	config.checkpoint = rlrec_option_real(given, options, "checkpoint");
 	config.threads = rlrec_option_int(given, options, "threads");
 	if (config.threads == 0)
@@ -154,21 +130,25 @@ has_pair(const RlrecEvents *events)
 	return false;
 }
 
-/* What the events take here: an item, a gap, a type, and for a while a time; a user a start, what is fresh, and a window */
+/*
+ * What the events take here: an item, a gap, a type, for a while a time, and what an objective has of their rewards; a user a start, what is
+ * fresh, and a window
+ */
 static Size
-event_bytes(const RlrecEvents *events)
+event_bytes(const RlrecEvents *events, const RlrecObjective *objective)
 {
+	Size		rewards = objective != NULL ? (objective->values + 2) * sizeof(float) + sizeof(int64) + sizeof(int32) : 0;
 	Size		n = 0;
 
 	for (int32 u = 0; u < events->users.n; u++)
 		n += events->end[u] - events->start[u];
-	return add_size(mul_size(n, sizeof(int32) + 2 * sizeof(uint8) + sizeof(int64)), mul_size(events->users.n, 40));
+	return add_size(mul_size(n, sizeof(int32) + 2 * sizeof(uint8) + sizeof(int64) + rewards), mul_size(events->users.n, 40));
 }
 
-static const char *
-obstacle(const RlrecFit *fit)
+const char *
+rlrec_supervised_obstacle(const RlrecFit *fit, const RlrecObjective *objective)
 {
-	RlrecNextItem config = read_options(fit);
+	RlrecNextItem config = read_options(fit, objective);
 	RlrecSequences data = {0};
 	Size		needed;
 
@@ -178,7 +158,7 @@ obstacle(const RlrecFit *fit)
 		return "no user has two events with a positive reward";
 	data.n_users = fit->events->users.n;
 	data.n_items = fit->events->items.n;
-	needed = rlrec_next_item_memory(&config, &data) + event_bytes(fit->events);
+	needed = rlrec_next_item_memory(&config, &data) + event_bytes(fit->events, objective);
 	if (needed > fit->budget)	/* features are left out where they do not fit */
 		return psprintf("it needs %zu MB and maintenance_work_mem is %zu MB", needed / (1024 * 1024) + 1, fit->budget / (1024 * 1024));
 	return NULL;
@@ -273,7 +253,7 @@ hash_features(const RlrecFeatures *features, Size budget)
 static void
 add_features(const RlrecFit *fit, RlrecNextItem *config, RlrecSequences *data, const RlrecNextItemStart *start)
 {
-	Size		base = event_bytes(fit->events);
+	Size		base = event_bytes(fit->events, config->objective);
 	RlrecHashedFeatures features = {0};
 	Size		needed;
 
@@ -289,7 +269,7 @@ add_features(const RlrecFit *fit, RlrecNextItem *config, RlrecSequences *data, c
 	if (fit->features != NULL && fit->features->n_features > 0 && (features.bytes == 0 || needed > fit->budget))
 	{
 		ereport(NOTICE,
-				(errmsg("training of learner \"supervised\" leaves the items table out"),
+				(errmsg("training of learner \"%s\" leaves the items table out", config->learner),
 				 errdetail("Its features do not fit in maintenance_work_mem, which is %zu MB.", fit->budget / (1024 * 1024)),
 				 errhint("Raise maintenance_work_mem, or give the agent a view of the items with fewer or shorter columns.")));
 		memset(&features, 0, sizeof(features));
@@ -302,35 +282,39 @@ add_features(const RlrecFit *fit, RlrecNextItem *config, RlrecSequences *data, c
 	if (needed > fit->budget)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("learner \"supervised\" needs more memory than it may use"),
+				 errmsg("learner \"%s\" needs more memory than it may use", config->learner),
 				 errdetail("It needs %zu MB for %d items and maintenance_work_mem is %zu MB.", needed / (1024 * 1024) + 1,
 						   data->n_items, fit->budget / (1024 * 1024)),
 				 errhint("Raise maintenance_work_mem, or lower option \"dimension\".")));
 	config->spare = fit->budget - needed;
 	ereport(fit->past != NULL ? NOTICE : DEBUG1,
-			(errmsg("training of learner \"supervised\" takes %zu MB", needed / (1024 * 1024) + 1),
+			(errmsg("training of learner \"%s\" takes %zu MB", config->learner, needed / (1024 * 1024) + 1),
 			 errdetail("There are %lld events, %d items and %d features of items.", (long long) data->start[data->n_users], data->n_items,
 					   data->n_features)));
 }
 
 /*
- * The weights of the version that serves, as option "warm_start" wants them; false when there are none to start from. `since` becomes the
+ * The weights of the version that serves, of this learner or else of supervised, as option "warm_start" wants them; false when there are
+ * none to start from. `since` becomes the
  * time of the last event that it learned.
  */
 static bool
-find_start(const RlrecFit *fit, RlrecNextItem *config, RlrecNextItemStart *start, int64 *since)
+find_start(const RlrecFit *fit, const RlrecLearner *learner, RlrecNextItem *config, RlrecNextItemStart *start, int64 *since)
 {
 	char	   *warm_start = rlrec_option_choice(fit->options, options, "warm_start");
 	const RlrecModel *deployed;
+	const RlrecModel *found = NULL;
 
 	if (fit->past == NULL || strcmp(warm_start, "none") == 0)
 		return false;
 	deployed = fit->past->deployed(fit->past);
 	if (deployed != NULL)
-		deployed = rlrec_parts_find(deployed, &rlrec_supervised);
-	if (deployed == NULL)
+		found = rlrec_parts_find(deployed, learner);
+	if (deployed != NULL && found == NULL)
+		found = rlrec_parts_find(deployed, &rlrec_supervised);
+	if (found == NULL)
 		return false;
-	*start = rlrec_supervised_start(deployed);
+	*start = rlrec_supervised_start(found);
 	if (!rlrec_next_item_can_start(&start->shape, &config->shape) || start->to_request != gaps_to_request(fit->options))
 	{
 		ereport(NOTICE,
@@ -351,20 +335,24 @@ find_start(const RlrecFit *fit, RlrecNextItem *config, RlrecNextItemStart *start
 	return true;
 }
 
-static void
-fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
+void
+rlrec_supervised_fit(const RlrecFit *fit, const RlrecLearner *learner, const RlrecObjective *objective, const RlrecRewards *rewards,
+					 const char *prefix, RlrecTensors *tensors)
 {
-	RlrecNextItem config = read_options(fit);
+	RlrecNextItem config = read_options(fit, objective);
 	RlrecSequences data;
 	RlrecNextItemStart start;
 	RlrecNextItemResult result;
 	RlrecSupervisedModel model = {0};
 	int64		since = PG_INT64_MIN;
-	bool		warm = find_start(fit, &config, &start, &since);
+	bool		warm = find_start(fit, learner, &config, &start, &since);
 
+	config.learner = learner->name;
 	if (fit->events->types.n > 1)
 		config.shape.types = fit->events->types.n + 1;
 	data = read_sequences(fit, since, &model.until);
+	if (rewards != NULL)
+		data.rewards = *rewards;
 	if (since == PG_INT64_MIN)
 		data.fresh = NULL;
 	add_features(fit, &config, &data, warm ? &start : NULL);
@@ -382,7 +370,24 @@ fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 	if (warm && result.epoch == 0)
 		model.until = since;	/* nothing was learned */
 	model.ndcg = result.ndcg;
+	model.n_heads = rlrec_objective_heads(objective);
+	model.heads = result.heads;
+	model.blend[0] = objective == NULL || objective->policy;
+	for (int k = 0; objective != NULL && k < objective->values; k++)
+		model.blend[1 + k] = result.blend[k];
 	rlrec_supervised_write(&model, strcmp(rlrec_option_choice(fit->options, options, "quantize"), "int8") == 0, prefix, tensors);
+}
+
+static const char *
+obstacle(const RlrecFit *fit)
+{
+	return rlrec_supervised_obstacle(fit, NULL);
+}
+
+static void
+fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
+{
+	rlrec_supervised_fit(fit, &rlrec_supervised, NULL, NULL, prefix, tensors);
 }
 
 const RlrecLearner rlrec_supervised = {

@@ -7,6 +7,10 @@
  * an item's score is the product of the state and the item's embedding. The encoder reads the same embeddings as the score. Where items
  * have features, `feature_bucket` [features], ascending, and `feature_projection` (features,d) are what the embeddings have of them.
  * `training` is until when events were learned and what that came to.
+ *
+ * A policy that learned of rewards has n heads too (nn/head.h): `head_projection` (n d,d), `head_state` (2 n,d + 1), each head's level and
+ * then its value, `head_bias` (n,items), and `head_weight` [1 + n], the weights in the score of the policy and of the heads. Its state is the
+ * encoder's, blended by them, so that an item's score is the product with its embedding, plus its blended bias.
  */
 #include "postgres.h"
 
@@ -15,6 +19,7 @@
 #include "encoder/features.h"
 #include "learner/check.h"
 #include "learner/supervised_model.h"
+#include "tensor/fused.h"
 #include "tensor/kernels.h"
 #include "tensor/quantize.h"
 
@@ -51,6 +56,10 @@ typedef struct Network
 	const float *e;				/* (n_items,d); NULL when in 8 bits: */
 	const int8 *code;			/* (n_items,d) */
 	const float *scale;			/* [n_items] */
+	int			n_heads;
+	const float *blend;			/* [1 + n_heads] */
+	const float *projection;	/* (n_heads d,d) */
+	const float *bias;			/* (n_heads,n_items) */
 } Network;
 
 static void
@@ -80,6 +89,31 @@ write_features(const RlrecSupervisedModel *model, const char *prefix, RlrecTenso
 		   mul_size(model->n_features, d * sizeof(float)));
 }
 
+static void
+write_heads(const RlrecSupervisedModel *model, const char *prefix, RlrecTensors *tensors)
+{
+	int			n = model->n_heads;
+	int			d = model->shape.dimension;
+	float	   *projection;
+	float	   *state;
+	float	   *bias;
+
+	if (n == 0)
+		return;
+	projection = rlrec_tensors_add(tensors, psprintf("%shead_projection", prefix), RLREC_F32, 2, n * d, d);
+	state = rlrec_tensors_add(tensors, psprintf("%shead_state", prefix), RLREC_F32, 2, 2 * n, d + 1);
+	bias = rlrec_tensors_add(tensors, psprintf("%shead_bias", prefix), RLREC_F32, 2, n, model->n_items);
+	for (int k = 0; k < n; k++)
+	{
+		RlrecHead	head = rlrec_head_place(d, model->heads + k * rlrec_head_parameters(model->n_items, d));
+
+		memcpy(projection + (Size) k * d * d, head.projection, (Size) d * d * sizeof(float));
+		memcpy(state + (Size) 2 * k * (d + 1), head.level, 2 * (d + 1) * sizeof(float));
+		memcpy(bias + (Size) k * model->n_items, head.bias, model->n_items * sizeof(float));
+	}
+	memcpy(rlrec_tensors_add(tensors, psprintf("%shead_weight", prefix), RLREC_F32, 1, 1 + n, 0), model->blend, (1 + n) * sizeof(float));
+}
+
 void
 rlrec_supervised_write(const RlrecSupervisedModel *model, bool quantized, const char *prefix, RlrecTensors *tensors)
 {
@@ -103,6 +137,7 @@ rlrec_supervised_write(const RlrecSupervisedModel *model, bool quantized, const 
 	training[TRAINING_NDCG] = isnan(model->ndcg) ? -1 : model->ndcg;
 	write_items(model->n_items, shape->dimension, model->e, quantized, prefix, tensors);
 	write_features(model, prefix, tensors);
+	write_heads(model, prefix, tensors);
 	for (int t = 0; t < rlrec_history_tensors(shape); t++)
 	{
 		char		name[64];
@@ -134,6 +169,20 @@ is_quantized(const RlrecModel *model)
 }
 
 static void
+open_heads(const RlrecModel *model, Network *network)
+{
+	const RlrecTensor *weight = rlrec_tensors_find(model->tensors, psprintf("%shead_weight", model->prefix));
+	int64		d = network->shape.dimension;
+
+	if (weight == NULL)
+		return;
+	network->n_heads = (int) (rlrec_tensor_elements(weight) - 1);
+	network->blend = weight->data;
+	network->projection = rlrec_model_data(model, "head_projection", RLREC_F32, network->n_heads * d * d);
+	network->bias = rlrec_model_data(model, "head_bias", RLREC_F32, (int64) network->n_heads * network->n_items);
+}
+
+static void
 open_items(const RlrecModel *model, Network *network)
 {
 	int64		numbers;
@@ -149,6 +198,7 @@ open_items(const RlrecModel *model, Network *network)
 	}
 	else
 		network->e = rlrec_model_data(model, "item_embedding", RLREC_F32, numbers);
+	open_heads(model, network);
 }
 
 static void
@@ -177,6 +227,31 @@ score_items(const Network *network, const float *x, float *scores)
 		rlrec_gemv_int8(network->n_items, network->shape.dimension, network->code, network->scale, x, scores);
 }
 
+/* state[d] of the encoder becomes that of the policy and its heads. */
+static void
+blend_state(const Network *network, float *state)
+{
+	int			d = network->shape.dimension;
+	float	   *own;
+	float	   *part;
+
+	if (network->n_heads == 0)
+		return;
+	own = palloc(d * sizeof(float));
+	part = palloc(d * sizeof(float));
+	memcpy(own, state, d * sizeof(float));
+	rlrec_scale(d, network->blend[0], state);
+	for (int k = 0; k < network->n_heads; k++)
+	{
+		if (network->blend[1 + k] == 0)
+			continue;
+		rlrec_matmul(1, d, d, own, d, network->projection + (size_t) k * d * d, d, part, d);
+		rlrec_axpy(d, network->blend[1 + k], part, state);
+	}
+	pfree(own);
+	pfree(part);
+}
+
 /* row[d]: an item's embedding */
 static void
 read_item(const Network *network, int32 item, float *row)
@@ -195,10 +270,41 @@ void
 rlrec_supervised_describe(const RlrecModel *model, StringInfo json)
 {
 	const double *training = rlrec_model_data(model, "training", RLREC_F64, TRAINING_NUMBERS);
+	const RlrecTensor *weight = rlrec_tensors_find(model->tensors, psprintf("%shead_weight", model->prefix));
 
 	appendStringInfo(json, ", \"best_epoch\": %.0f", training[TRAINING_EPOCH]);
 	if (training[TRAINING_NDCG] >= 0)
 		appendStringInfo(json, ", \"best_ndcg\": %.4f", training[TRAINING_NDCG]);
+	if (weight == NULL)
+		return;
+	appendStringInfo(json, ", \"weights\": [%g", ((const float *) weight->data)[0]);
+	for (int64 k = 1; k < rlrec_tensor_elements(weight); k++)
+		appendStringInfo(json, ", %g", ((const float *) weight->data)[k]);
+	appendStringInfoChar(json, ']');
+}
+
+/* The heads as a training has them, palloc'd; NULL when there are none. */
+static float *
+read_heads(const RlrecModel *model, const Network *network)
+{
+	int			d = network->shape.dimension;
+	size_t		n = rlrec_head_parameters(network->n_items, d);
+	const float *state;
+	float	   *heads;
+
+	if (network->n_heads == 0)
+		return NULL;
+	state = rlrec_model_data(model, "head_state", RLREC_F32, (int64) 2 * network->n_heads * (d + 1));
+	heads = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(network->n_heads, n * sizeof(float)));
+	for (int k = 0; k < network->n_heads; k++)
+	{
+		RlrecHead	head = rlrec_head_place(d, heads + k * n);
+
+		memcpy(head.projection, network->projection + (size_t) k * d * d, (size_t) d * d * sizeof(float));
+		memcpy(head.level, state + (size_t) 2 * k * (d + 1), 2 * (d + 1) * sizeof(float));
+		memcpy(head.bias, network->bias + (size_t) k * network->n_items, network->n_items * sizeof(float));
+	}
+	return heads;
 }
 
 RlrecNextItemStart
@@ -229,6 +335,8 @@ rlrec_supervised_start(const RlrecModel *model)
 		read_item(&network, i, e + (size_t) i * network.shape.dimension);
 	start.e = e;
 
+	start.n_heads = network.n_heads;
+	start.heads = read_heads(model, &network);
 	parameters = palloc_extended(rlrec_history_parameters(&network.shape) * sizeof(float), MCXT_ALLOC_HUGE);
 	start.network = parameters;
 	for (int t = 0; t < rlrec_history_tensors(&network.shape); t++)
@@ -290,9 +398,19 @@ rlrec_supervised_encode(const RlrecModel *model, const RlrecHistory *history, fl
 	events = last_events(model, history, n);
 	scratch = palloc_extended(rlrec_history_scratch(&network.shape, n) * sizeof(float), MCXT_ALLOC_HUGE);
 	rlrec_history_state(&network.shape, &network.weights, rows, n, &events, state, scratch);
+	blend_state(&network, state);
 	pfree(scratch);
 	pfree(rows);
 	return true;
+}
+
+void
+rlrec_supervised_blend(const RlrecModel *model, float *state)
+{
+	Network		network;
+
+	open_items(model, &network);
+	blend_state(&network, state);
 }
 
 void
@@ -302,6 +420,9 @@ rlrec_supervised_decode(const RlrecModel *model, const float *state, float *scor
 
 	open_items(model, &network);
 	score_items(&network, state, scores);
+	for (int k = 0; k < network.n_heads; k++)
+		if (network.blend[1 + k] != 0)
+			rlrec_axpy(network.n_items, network.blend[1 + k], network.bias + (size_t) k * network.n_items, scores);
 }
 
 bool
@@ -318,7 +439,7 @@ rlrec_supervised_score(const RlrecModel *model, const RlrecHistory *history, flo
 
 /* Cosine of the embeddings */
 void
-rlrec_supervised_similar(const RlrecModel *model, int32 item, float *scores)
+rlrec_supervised_similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores)
 {
 	Network		network;
 	int			d;
@@ -332,11 +453,10 @@ rlrec_supervised_similar(const RlrecModel *model, int32 item, float *scores)
 	other = palloc(d * sizeof(float));
 	read_item(&network, item, own);
 	square = rlrec_dot(d, own, own);
-	score_items(&network, own, scores);
-	for (int32 i = 0; i < network.n_items; i++)
+	for (int32 i = 0; i < n; i++)
 	{
-		read_item(&network, i, other);
-		scores[i] /= sqrtf(Max(square * rlrec_dot(d, other, other), 1e-30f));
+		read_item(&network, others ? others[i] : i, other);
+		scores[i] = rlrec_dot(d, own, other) / sqrtf(Max(square * rlrec_dot(d, other, other), 1e-30f));
 	}
 	pfree(own);
 	pfree(other);
@@ -382,6 +502,25 @@ check_features(const RlrecModel *model, int d)
 	return 2;
 }
 
+/* Returns how many tensors they are. */
+static int
+check_heads(const RlrecModel *model, int d)
+{
+	const RlrecTensor *tensor = rlrec_tensors_find(model->tensors, psprintf("%shead_weight", model->prefix));
+	int64		n;
+
+	if (tensor == NULL)
+		return 0;
+	rlrec_check_vector(model, "head_weight", RLREC_F32, -1);
+	n = rlrec_tensor_elements(tensor) - 1;
+	if (n < 1 || n > RLREC_MAX_HEADS + 1)
+		rlrec_check_failed(model->learner, "Tensor \"head_weight\" is for %lld heads instead of 1 to %d.", (long long) n, RLREC_MAX_HEADS + 1);
+	rlrec_check_matrix(model, "head_projection", RLREC_F32, n * d, d);
+	rlrec_check_matrix(model, "head_state", RLREC_F32, 2 * n, d + 1);
+	rlrec_check_matrix(model, "head_bias", RLREC_F32, n, model->items.n);
+	return 4;
+}
+
 int
 rlrec_supervised_check(const RlrecModel *model)
 {
@@ -404,6 +543,7 @@ rlrec_supervised_check(const RlrecModel *model)
 	else
 		rlrec_check_matrix(model, "item_embedding", RLREC_F32, model->items.n, shape.dimension);
 	n += check_features(model, shape.dimension);
+	n += check_heads(model, shape.dimension);
 	for (int t = 0; t < rlrec_history_tensors(&shape); t++)
 	{
 		char		name[64];

@@ -2,7 +2,7 @@
  * trainer.h
  *	  A training of next_item.c on its way: what its files share.
  *
- * All parameters lie in one array: the items' table, the features' projection, the encoder. Table and projection are rows of the same
+ * All parameters lie in one array: the items' table, the features' projection, the encoder, the heads. Table and projection are rows of the same
  * width, so a row is an item or, from n_items on, a feature.
  *
  * Items with features but without events are cold: no target, and so no negative either, lest the loss learn that nobody wants them. What
@@ -31,7 +31,7 @@ typedef struct RlrecWindow
 {
 	int32		user;
 	int64		first;			/* place in data->events of the first input */
-	int32		length;			/* inputs; the targets are one further on */
+	int32		length;			/* inputs; the targets are one further on, but for a trainer's tail */
 	int32		skip;			/* targets at the beginning that do not count */
 } RlrecWindow;
 
@@ -57,7 +57,21 @@ typedef struct RlrecTrainerShard
 	int32	   *target;			/* [n_targets <= positions] those that count */
 	int32	   *place;			/* [n_targets] their positions, ascending */
 	int			n_targets;
+	int			n_refused;		/* rows of target, place and event after those: see RlrecRewards; with an objective only */
 	real	   *counted;		/* (n_targets,d) their states; only where some do not count */
+	int64	   *event;			/* [n_targets] places of the targets' rewards; from here on with an objective only */
+	bool	   *last;			/* [n_targets] whether the history ends with it */
+	real	   *foreseen;		/* (positions,d) states by the target weights */
+	real	   *future;			/* [positions] what each state is worth to the one before it */
+	real	   *taken;			/* [n_targets] Q of the target by the first head */
+	real	   *value;			/* [n_targets] V of the state */
+	real	   *behaviour;		/* [n_targets] log of the target's probability by the policy that acted */
+	real	   *row_weight;		/* [n_targets] how much the target counts */
+	real	   *dheads;			/* (n_targets + n_refused,d) the heads' part of the states' gradient */
+	real	   *x;				/* (logits_rows,d) and a number for each action: a head's scratch */
+	real	   *dx;
+	real	   *q;				/* (logits_rows, 1 + actions) */
+	real	   *dq;
 	int		   *start;			/* [positions + 1] */
 	int32	   *mark;			/* [items] by validation */
 	int32	   *touched;		/* [n_touched] rows that have a gradient, when listed */
@@ -65,7 +79,9 @@ typedef struct RlrecTrainerShard
 	bool	   *is_touched;		/* [rows] */
 	double		loss;
 	double		squares;
-	double		ndcg;
+	double		ndcg;			/* sums over the users who validate */
+	double		reward_ndcg;
+	double		reward;
 } RlrecTrainerShard;
 
 typedef struct RlrecTrainer
@@ -78,10 +94,13 @@ typedef struct RlrecTrainer
 	int32	   *catalog;		/* [items] the warm ones first, then the cold ones */
 	int32		n_warm;
 	bool	   *is_cold;		/* [items] */
-	size_t		n_table;		/* numbers of the table, of it and the projection, of all */
+	size_t		n_table;		/* numbers of the table, of it and the projection, of these and the encoder, of all */
 	size_t		n_embedding;
+	size_t		n_network;
 	size_t		n;
+	int			tail;			/* inputs at the end of a window that have no target, but are the state after the last one */
 	int			room;			/* positions of a micro-batch at most */
+	int			row_room;		/* the same of targets, refused events among them */
 	int			logits_rows;
 	real	   *parameters;
 	real	   *m;
@@ -109,6 +128,7 @@ typedef struct RlrecTrainer
 	double		validation;		/* the best so far; NaN before the first */
 	const real *judged;			/* parameters under validation */
 	const real *judged_e;
+	real		blend[RLREC_MAX_HEADS]; /* weights of the heads of values in the score */
 	RlrecTrainerShard shard[RLREC_SHARDS];
 } RlrecTrainer;
 
@@ -117,6 +137,37 @@ extern void rlrec_trainer_run(RlrecTrainer *trainer, RlrecTask task);
 
 /* Makes t->e of the source's parameters: of the items among rows[n], of all items where rows is NULL. */
 extern void rlrec_trainer_compose(RlrecTrainer *t, const int32 *rows, int32 n, real dropout, const real *source);
+
+/* Users whose items are ranked at once */
+extern int	rlrec_trainer_ranked(int32 n_items);
+
+/* Whether a user's last item is kept for validation; where only what is new is learned, that of few users. */
+extern bool rlrec_trainer_keeps(const RlrecTrainer *t, int32 u);
+
+/* Chooses the users who validate. */
+extern void rlrec_trainer_choose_validated(RlrecTrainer *t);
+
+/* NDCG@10 by rewards, NaN without users; plain, unless NULL, receives that by which all users count alike. */
+extern double rlrec_trainer_validate(RlrecTrainer *t, const real *judged, double *plain);
+
+/*
+ * Where the objective leaves it open: the weight of the first head in the score. Of those with which the plain NDCG is not below the
+ * policy's, the one with the best NDCG by rewards.
+ */
+extern void rlrec_trainer_choose_blend(RlrecTrainer *t);
+
+/* A head of the parameters or of what has their shape */
+extern RlrecHead rlrec_trainer_head(const RlrecTrainer *t, real *parameters, int head);
+
+/* Before a micro-batch is encoded: the states by the target weights, where targets look ahead. */
+extern void rlrec_trainer_foresee(const RlrecTrainer *t, RlrecTrainerShard *shard, const RlrecPacked *batch);
+
+/*
+ * Of a micro-batch's states (n,d), of which `counted` are those of targets and refused events: the heads' gradients, dheads, and row_weight. Returns the sum
+ * of their losses.
+ */
+extern double rlrec_trainer_learn_heads(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, int n, const real *states,
+										const real *counted);
 
 /* Starts from other weights. */
 extern void rlrec_trainer_warm(RlrecTrainer *t, const RlrecNextItemStart *start);

@@ -5,13 +5,15 @@
  * For each tested user the model scores the whole catalogue from his training history; the items of that history are not ranked. A
  * test item's rank is the number of other ranked items whose score is at least its own: a tie counts against the model, so that constant scores are
  * worth nothing and no figure depends on the order of the items. The list that coverage, novelty and diversity look at is what
- * rlrec_recommend would show: the k best, equal scores by the item's bytes.
+ * rlrec_recommend would show: the k best, equal scores by the item's bytes, or what re-ranking makes of them, by which the test items are
+ * then ranked too.
  *
  * Scratch lives in a context that is reset for each user; what is kept over users is O(items + users) and the incidence of the
  * training events.
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "miscadmin.h"
@@ -19,8 +21,8 @@
 #include "utils/memutils.h"
 
 #include "data/sparse.h"
+#include "learner/rerank.h"
 #include "learner/validate.h"
-#include "tensor/topk.h"
 
 #define COSINE_BITS 15			/* log2 of the slots of the cache of cosines */
 
@@ -37,6 +39,7 @@ typedef struct Judge
 {
 	const RlrecModel *model;
 	const RlrecSplit *split;
+	RlrecRerank rerank;
 	int			k;
 	double	   *ideal;			/* [k] the DCG of hits at all ranks up to this one */
 	float	   *information;	/* [n_items] bits */
@@ -63,7 +66,7 @@ rlrec_history_of(const RlrecSplit *split, int32 test)
 	int64	   *time = alloc_zero(n, sizeof(int64));
 	float	   *reward = alloc_zero(n, sizeof(float));
 	uint8	   *type = alloc_zero(n, sizeof(uint8));
-	RlrecHistory history = {0, item, time, reward, type, events->time[events->end[user]]};
+	RlrecHistory history = {0, item, time, reward, type, events->time[events->end[user]], rlrec_events_key(events, user)};
 
 	for (int64 e = events->start[user]; e < events->end[user]; e++)
 	{
@@ -131,7 +134,7 @@ list_diversity(Judge *judge, const int32 *list, int n)
 }
 
 static Judge
-judge_create(const RlrecModel *model, const RlrecSplit *split, int k)
+judge_create(const RlrecModel *model, const RlrecSplit *split, const Jsonb *options, int k)
 {
 	int32		n_items = model->items.n;
 	RlrecIncidence incidence = rlrec_incidence_build(&split->train, false);
@@ -139,6 +142,7 @@ judge_create(const RlrecModel *model, const RlrecSplit *split, int k)
 
 	judge.model = model;
 	judge.split = split;
+	judge.rerank = rlrec_rerank_read(options);
 	judge.k = k;
 	judge.ideal = alloc_zero(k, sizeof(double));
 	judge.information = alloc_zero(n_items, sizeof(float));
@@ -159,12 +163,35 @@ judge_create(const RlrecModel *model, const RlrecSplit *split, int k)
 	return judge;
 }
 
+static int
+compare_descending(const void *a, const void *b)
+{
+	float		x = *(const float *) a;
+	float		y = *(const float *) b;
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* The DCG of a list that has the test items first, by their rewards. */
+static double
+ideal_reward(int k, const float *reward, int64 n_test)
+{
+	float	   *sorted = alloc_zero(n_test, sizeof(float));
+	double		ideal = 0;
+
+	memcpy(sorted, reward, n_test * sizeof(float));
+	qsort(sorted, n_test, sizeof(float), compare_descending);
+	for (int64 r = 0; r < Min(k, n_test); r++)
+		ideal += sorted[r] / log2(r + 2);
+	return ideal;
+}
+
 /*
  * The test items' ranks, as hits, DCG and the best one. Scores of what is not eligible become -infinity: such an item is above nothing,
  * and a test item that is in the history keeps the score it had.
  */
 static void
-judge_ranks(const Judge *judge, float *scores, const int32 *test, int64 n_test, RlrecMetrics *user)
+judge_ranks(const Judge *judge, float *scores, const int32 *test, const float *reward, int64 n_test, RlrecMetrics *user)
 {
 	int32		n_items = judge->model->items.n;
 	int64		best = PG_INT64_MAX;
@@ -196,13 +223,28 @@ judge_ranks(const Judge *judge, float *scores, const int32 *test, int64 n_test, 
 		{
 			hits++;
 			user->ndcg += 1 / log2(rank + 2);
+			user->reward_ndcg += reward[t] / log2(rank + 2);
 		}
 	}
 	user->ndcg /= judge->ideal[Min(judge->k, n_test) - 1];
+	user->reward_ideal = ideal_reward(judge->k, reward, n_test);
 	user->precision = (double) hits / judge->k;
 	user->recall = (double) hits / n_test;
 	user->hit_rate = hits > 0;
 	user->mrr = 1.0 / (best + 1);
+}
+
+/* Ranks follow scores: those of a re-ranked list go above all others, in its order. */
+static void
+raise_list(float *scores, const int32 *list, int n)
+{
+	float		score = FLT_MAX;
+
+	for (int r = 0; r < n; r++)
+	{
+		scores[list[r]] = score;
+		score = nextafterf(score, 0);
+	}
 }
 
 /* The metrics of one tested user; coverage goes to judge->shown. */
@@ -222,8 +264,10 @@ judge_user(Judge *judge, int32 t)
 	rlrec_model_scores(model, &history, scores);
 	for (int64 e = train->start[u]; e < train->end[u]; e++)
 		judge->eligible[train->item[e]] = false;
-	n = rlrec_topk(model->items.n, scores, judge->eligible, judge->k, list);
-	judge_ranks(judge, scores, split->item + split->start[t], split->start[t + 1] - split->start[t], &user);
+	n = rlrec_rerank(model, &judge->rerank, scores, judge->eligible, judge->k, list);
+	if (rlrec_rerank_matters(&judge->rerank))
+		raise_list(scores, list, n);
+	judge_ranks(judge, scores, split->item + split->start[t], split->reward + split->start[t], split->start[t + 1] - split->start[t], &user);
 	for (int64 e = train->start[u]; e < train->end[u]; e++)
 		judge->eligible[train->item[e]] = true;
 
@@ -248,7 +292,7 @@ seconds_since(instr_time started)
 }
 
 void
-rlrec_validate(const RlrecModel *model, const RlrecSplit *split, int k, float *user_ndcg, RlrecMetrics *metrics)
+rlrec_validate(const RlrecModel *model, const RlrecSplit *split, const Jsonb *options, int k, float *user_ndcg, RlrecMetrics *metrics)
 {
 	MemoryContext outer = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(outer, "rlrec validate", ALLOCSET_DEFAULT_SIZES);
@@ -264,7 +308,7 @@ rlrec_validate(const RlrecModel *model, const RlrecSplit *split, int k, float *u
 	k = Max(Min(k, model->items.n), 1);
 
 	MemoryContextSwitchTo(context);
-	judge = judge_create(model, split, k);
+	judge = judge_create(model, split, options, k);
 	MemoryContextSwitchTo(scratch);
 	for (int32 t = 0; t < split->n_tests; t++)
 	{
@@ -282,11 +326,14 @@ rlrec_validate(const RlrecModel *model, const RlrecSplit *split, int k, float *u
 		metrics->mrr += user.mrr / n;
 		metrics->novelty += user.novelty / n;
 		metrics->diversity += user.diversity / n;
+		metrics->reward_ndcg += user.reward_ndcg;
+		metrics->reward_ideal += user.reward_ideal;
 		MemoryContextReset(scratch);
 	}
 	for (int32 i = 0; i < model->items.n; i++)
 		shown += judge.shown[i];
 	metrics->users = split->n_tests;
+	metrics->reward_ndcg /= metrics->reward_ideal > 0 ? metrics->reward_ideal : 1;
 	metrics->coverage = (double) shown / Max(model->items.n, 1);
 	metrics->seconds = seconds_since(started);
 
@@ -310,7 +357,7 @@ rlrec_validate_learner(const RlrecLearner *learner, const RlrecFit *fit, const R
 	part.past = NULL;
 	model = rlrec_learner_fit(learner, &part);
 	fit_seconds = seconds_since(started);
-	rlrec_validate(model, split, k, user_ndcg, metrics);
+	rlrec_validate(model, split, fit->options, k, user_ndcg, metrics);
 	metrics->fit_seconds = fit_seconds;
 
 	MemoryContextSwitchTo(outer);

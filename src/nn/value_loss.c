@@ -62,7 +62,7 @@ rlrec_loss_value(int n, int actions, int stride, real delta, real cql, const int
 }
 
 double
-rlrec_loss_expectile(int n, int stride, real expectile, const real *target, real *v)
+rlrec_loss_state_value(int n, int stride, real expectile, const real *target, real *v)
 {
 	double		loss = 0;
 

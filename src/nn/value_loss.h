@@ -24,7 +24,7 @@ extern double rlrec_loss_value(int n, int actions, int stride, real delta, real 
 							   const real *weight, real *q, real *error);
 
 /* The mean of |expectile - (u < 0)| u^2 with u = target - v (Kostrikov et al. 2022, eq. 5); v is one number of a row. */
-extern double rlrec_loss_expectile(int n, int stride, real expectile, const real *target, real *v);
+extern double rlrec_loss_state_value(int n, int stride, real expectile, const real *target, real *v);
 
 /* The mean of -weight * log softmax(logits)[action] (advantage-weighted regression, Peng et al. 2019); logits is as q. */
 extern double rlrec_loss_imitation(int n, int actions, int stride, const int32 *action, const real *weight, real *logits);

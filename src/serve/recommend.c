@@ -25,6 +25,7 @@
 #include "serve/shortlist.h"
 #include "store/cache.h"
 #include "store/events.h"
+#include "store/state_key.h"
 
 static ArrayType *
 array_argument(FunctionCallInfo fcinfo, int n)
@@ -63,6 +64,7 @@ recommend(FunctionCallInfo fcinfo, const RlrecAgent *agent, const RlrecModel *mo
 {
 	RlrecCandidates candidates;
 	RlrecRecommendation *best;
+	RlrecRerank rerank = rlrec_rerank_read(agent->options);
 	float	   *scores = rlrec_score_buffer(model);
 	const char *source;
 	int			n;
@@ -71,7 +73,7 @@ recommend(FunctionCallInfo fcinfo, const RlrecAgent *agent, const RlrecModel *mo
 	rlrec_item_set_add_array(excluded, agent, model, array_argument(fcinfo, 4));
 	source = rlrec_score_history(model, history, scores);
 	best = rlrec_recommendation_buffer(model, &candidates, &k);
-	n = rlrec_shortlist(model, scores, &candidates, excluded, k, best);
+	n = rlrec_shortlist(model, &rerank, scores, &candidates, excluded, k, best);
 	return_rows((ReturnSetInfo *) fcinfo->resultinfo, NULL, best, n, source);
 }
 
@@ -138,7 +140,7 @@ rlrec_recommend_for_history(PG_FUNCTION_ARGS)
 			continue;
 		item[history.n] = index;
 		time[history.n] = history.now;
-		reward[history.n++] = 1;
+		reward[history.n++] = 1 / model->reward_scale;
 	}
 	history.item = item;
 	history.time = time;
@@ -168,6 +170,7 @@ typedef struct Everybody
 	const int32 *map;			/* [events->items.n] */
 	const int32 *map_type;		/* [events->types.n] */
 	int64		now;
+	float		rescale;		/* from the events' scale of rewards to the model's */
 	int32	   *item;			/* [longest] of the current user */
 	int64	   *time;
 	float	   *reward;
@@ -177,13 +180,17 @@ typedef struct Everybody
 static Everybody
 everybody(const RlrecAgent *agent, const RlrecModel *model)
 {
+	RlrecEvents *events;
 	Everybody	all;
 	int64		longest = 1;
 
-	all.events = rlrec_events_read(agent, (Size) maintenance_work_mem * 1024, false, true);
+	events = rlrec_events_read(agent, (Size) maintenance_work_mem * 1024, false, true);
+	rlrec_state_keys_read(agent, events);
+	all.events = events;
 	all.map = map_ids(&all.events->items, &model->items);
 	all.map_type = map_ids(&all.events->types, &model->types);
 	all.now = rlrec_events_now(agent);
+	all.rescale = all.events->scale / model->reward_scale;
 	for (int32 u = 0; u < all.events->users.n; u++)
 		longest = Max(longest, all.events->end[u] - all.events->start[u]);
 	all.item = MemoryContextAllocHuge(CurrentMemoryContext, longest * sizeof(int32));
@@ -198,7 +205,7 @@ static RlrecHistory
 history_of(const Everybody *all, int32 u, RlrecItemSet *seen)
 {
 	const RlrecEvents *events = all->events;
-	RlrecHistory history = {0, all->item, all->time, all->reward, all->type, all->now};
+	RlrecHistory history = {0, all->item, all->time, all->reward, all->type, all->now, rlrec_events_key(events, u)};
 
 	for (int64 e = events->start[u]; e < events->end[u]; e++)
 	{
@@ -217,7 +224,7 @@ history_of(const Everybody *all, int32 u, RlrecItemSet *seen)
 		all->item[history.n] = index;
 		all->time[history.n] = events->time[e];
 		all->type[history.n] = events->type[e] == 0 ? 0 : all->map_type[events->type[e] - 1] + 1;
-		all->reward[history.n++] = events->reward[e];
+		all->reward[history.n++] = events->reward[e] * all->rescale;
 	}
 	return history;
 }
@@ -230,6 +237,7 @@ rlrec_recommend_all(PG_FUNCTION_ARGS)
 	RlrecAgent *agent = rlrec_agent_argument(fcinfo, 0);
 	int			k = rlrec_k_argument(fcinfo, 1);
 	bool		exclude_seen = rlrec_option_bool(agent->options, rlrec_agent_options, "exclude_seen");
+	RlrecRerank rerank = rlrec_rerank_read(agent->options);
 	MemoryContext row_context;
 	const RlrecModel *model;
 	RlrecCandidates candidates;
@@ -253,7 +261,7 @@ rlrec_recommend_all(PG_FUNCTION_ARGS)
 
 		CHECK_FOR_INTERRUPTS();
 		(void) rlrec_score_history(model, &history, scores);
-		n = rlrec_shortlist(model, scores, &candidates, &excluded, k, best);
+		n = rlrec_shortlist(model, &rerank, scores, &candidates, &excluded, k, best);
 		return_rows((ReturnSetInfo *) fcinfo->resultinfo, rlrec_dictionary_id(&all.events->users, u), best, n, NULL);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_context);
@@ -288,13 +296,13 @@ rlrec_similar_items(PG_FUNCTION_ARGS)
 				 errhint("It knows the items that the events and the items table had when it was trained; train it again to learn new ones.")));
 	scores = rlrec_score_buffer(model);
 	if (rlrec_parts_has_similar(model))
-		model->learner->similar(model, item, scores);
+		model->learner->similar(model, item, model->items.n, NULL, scores);
 	else
 	{
 		/* What it would recommend to someone who had only this item. */
 		const int64 now = rlrec_events_now(agent);
 		const float one = 1;
-		RlrecHistory history = {1, &item, &now, &one, NULL, now};
+		RlrecHistory history = {1, &item, &now, &one, NULL, now, {NULL, 0}};
 
 		(void) rlrec_score_history(model, &history, scores);
 	}
@@ -303,7 +311,7 @@ rlrec_similar_items(PG_FUNCTION_ARGS)
 	rlrec_candidates_read(&candidates, agent, model, NULL);
 	candidates.others = NIL;
 	best = rlrec_recommendation_buffer(model, &candidates, &k);
-	n = rlrec_shortlist(model, scores, &candidates, &excluded, k, best);
+	n = rlrec_shortlist(model, NULL, scores, &candidates, &excluded, k, best);
 	return_rows((ReturnSetInfo *) fcinfo->resultinfo, NULL, best, n, NULL);
 	rlrec_cache_release(model);
 	return (Datum) 0;

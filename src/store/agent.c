@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -40,6 +42,13 @@ enum
 const RlrecOption rlrec_agent_options[] = {
 	{"exclude_seen", RLREC_OPTION_BOOL, 1, 0, 1, "leave out what the user has had already"},
 	{"skip_missing", RLREC_OPTION_BOOL, 0, 0, 1, "pass over events whose user, item or time is NULL instead of raising an error"},
+	{"reward", RLREC_OPTION_TEXT, 0, 0, 0, "an SQL expression over the events table, instead of rewards and value column"},
+	{"reward_min", RLREC_OPTION_REAL, -INFINITY, -1e30, 1e30, "an event's reward is at least this"},
+	{"reward_max", RLREC_OPTION_REAL, INFINITY, -1e30, 1e30, "an event's reward is at most this"},
+	{"reward_scale", RLREC_OPTION_CHOICE, 0, 0, 0, "none, max, deviation"},
+	{"horizon", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "in which later events of an item are credited to its first; 0 for none"},
+	{"horizon_discount", RLREC_OPTION_REAL, 1, 0, 1, "what a reward at the end of the horizon still counts"},
+	{"session", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "a longer gap between a user's events ends an episode; 0 for never"},
 	{"versions", RLREC_OPTION_INT, 5, 1, 1000, "how many versions are kept; the deployed one always is"},
 	{NULL}
 };
@@ -100,6 +109,8 @@ agent_of_tuple(HeapTuple tuple, TupleDesc descriptor)
 		return NULL;
 
 	agent = palloc0(sizeof(RlrecAgent));
+	agent->xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
+	agent->place = tuple->t_self;
 	agent->id = DatumGetInt64(values[AGENT_ID - 1]);
 	agent->name = TextDatumGetCString(values[AGENT_NAME - 1]);
 	agent->anchor = DatumGetObjectId(values[AGENT_ANCHOR - 1]);

@@ -6,6 +6,7 @@
 #define RLREC_AGENT_H
 
 #include "learner/options.h"
+#include "storage/itemptr.h"
 #include "storage/lockdefs.h"
 
 /* A row of rlrec.agent; strings are NULL and OIDs InvalidOid where the column is NULL. */
@@ -32,6 +33,8 @@ typedef struct RlrecAgent
 	char	   *learner;
 	Jsonb	   *options;
 	int64		deployed;		/* rlrec.model.id, 0 when there is none */
+	TransactionId xmin;			/* of the row, and its place: other ones are another version of it */
+	ItemPointerData place;
 } RlrecAgent;
 
 typedef enum RlrecAgentRight

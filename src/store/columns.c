@@ -72,9 +72,10 @@ is_event_type(Oid type)
 }
 
 static bool
-is_number_type(Oid type)
+is_value_type(Oid type)
 {
-	return type == INT2OID || type == INT4OID || type == INT8OID || type == FLOAT4OID || type == FLOAT8OID || type == NUMERICOID;
+	return type == INT2OID || type == INT4OID || type == INT8OID || type == FLOAT4OID || type == FLOAT8OID || type == NUMERICOID ||
+		type == INTERVALOID;
 }
 
 static bool
@@ -323,7 +324,7 @@ rlrec_agent_infer_columns(RlrecAgent *agent)
 				 errdetail("It has the columns %s.", describe_columns(agent->events)),
 				 errhint("Name it with event_column => '...', or leave the rewards out.")));
 	if (agent->value_column)
-		require_column(agent->events, agent->value_column, "value_column", is_number_type, "a number type");
+		require_column(agent->events, agent->value_column, "value_column", is_value_type, "a number type or interval");
 
 	ereport(NOTICE,
 			(errmsg("agent \"%s\" reads %s: user %s, item %s, time %s, event %s%s%s", agent->name, rlrec_qualified_name(agent->events),
@@ -373,6 +374,12 @@ check_column(const RlrecAgent *agent, Oid relation, const char *column, const ch
 void
 rlrec_agent_check_columns(const RlrecAgent *agent)
 {
+	if (!OidIsValid(agent->events))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("agent \"%s\" has no events", agent->name),
+				 errdetail("It is a bare environment: it learns by rlrec_observe() and answers by rlrec_act()."),
+				 errhint("An agent that is trained and recommends is made with rlrec_create_agent('name', events => 'events').")));
 	check_relation(agent, agent->events, "events");
 	check_relation(agent, agent->items, "items");
 	check_relation(agent, agent->candidates, "candidates");
@@ -380,7 +387,7 @@ rlrec_agent_check_columns(const RlrecAgent *agent)
 	check_column(agent, agent->events, agent->item_column, "item_column", is_id_type);
 	check_column(agent, agent->events, agent->time_column, "time_column", is_time_type);
 	check_column(agent, agent->events, agent->event_column, "event_column", is_event_type);
-	check_column(agent, agent->events, agent->value_column, "value_column", is_number_type);
+	check_column(agent, agent->events, agent->value_column, "value_column", is_value_type);
 	check_column(agent, agent->items, agent->item_key, "item_key", is_id_type);
 	check_column(agent, agent->candidates, agent->candidate_key, "candidate_key", is_id_type);
 }

@@ -26,8 +26,11 @@
 #include "compat.h"
 #include "learner/learner.h"
 #include "store/agent.h"
+#include "store/bare_agent.h"
 #include "store/catalog.h"
 #include "store/past.h"
+#include "store/reward.h"
+#include "store/state_key.h"
 
 #define ANCHOR_PREFIX "agent_"
 
@@ -159,10 +162,26 @@ check_encoder(const RlrecAgent *agent)
 				 errhint("It has no encoder; leave it to \"auto\", or choose learner \"supervised\".")));
 }
 
+/* Options that speak of time need a column that tells it. */
+static void
+check_needs_time(const RlrecAgent *agent, const char *option)
+{
+	if (rlrec_option_real(agent->options, rlrec_agent_options, option) > 0 && agent->time_column == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" needs to know the time of an event", option),
+				 errhint("Name its column with time_column => '...', or leave the option out.")));
+}
+
 /* What create and alter both check, on the agent as it would become. */
 static void
 check_agent(RlrecAgent *agent)
 {
+	if (!OidIsValid(agent->events))
+	{
+		rlrec_bare_agent_check(agent);
+		return;
+	}
 	check_readable(agent->events, "events");
 	check_readable(agent->items, "items");
 	check_readable(agent->users, "users");
@@ -172,6 +191,10 @@ check_agent(RlrecAgent *agent)
 	check_encoder(agent);
 	rlrec_agent_infer_columns(agent);
 	check_readable(agent->items, "items");
+	check_needs_time(agent, "horizon");
+	check_needs_time(agent, "session");
+	rlrec_reward_check(agent);
+	rlrec_state_key_check(agent);
 }
 
 #define AGENT_ARGUMENTS 18
@@ -207,18 +230,18 @@ agent_arguments(const RlrecAgent *agent, Oid *types, Datum *values, char *nulls)
 	Assert(n == AGENT_ARGUMENTS);
 }
 
-/* Deletes the rows of an agent: its own, its versions, their chunks. */
+/* Deletes the rows of an agent: its own, its versions, their chunks, what it learned without events. */
 static void
 delete_agent_rows(int64 id)
 {
+	static const char *const tables[] = {"model", "deployment", "training", "environment", "qtable", "episode", "transition"};
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(id)};
 
 	rlrec_catalog_execute("DELETE FROM rlrec.chunk WHERE id IN (SELECT pg_catalog.unnest(chunks) FROM rlrec.model WHERE agent = $1)",
 						  1, types, values, NULL);
-	rlrec_catalog_execute("DELETE FROM rlrec.model WHERE agent = $1", 1, types, values, NULL);
-	rlrec_catalog_execute("DELETE FROM rlrec.deployment WHERE agent = $1", 1, types, values, NULL);
-	rlrec_catalog_execute("DELETE FROM rlrec.training WHERE agent = $1", 1, types, values, NULL);
+	for (int i = 0; i < (int) lengthof(tables); i++)
+		rlrec_catalog_execute(psprintf("DELETE FROM rlrec.%s WHERE agent = $1", tables[i]), 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.agent WHERE id = $1", 1, types, values, NULL);
 }
 
@@ -297,11 +320,6 @@ rlrec_create_agent(PG_FUNCTION_ARGS)
 
 	check_name(agent.name);
 	check_choice("generator", agent.generator, "exact");
-	if (!OidIsValid(agent.events))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("agent \"%s\" needs a table of events", agent.name),
-				 errhint("Name it: rlrec_create_agent('%s', events => 'events').", agent.name)));
 	lock_name(agent.name);
 	if (rlrec_agent_find(agent.name))
 		ereport(ERROR,
@@ -346,9 +364,11 @@ rlrec_alter_agent(PG_FUNCTION_ARGS)
 	Oid			types[AGENT_ARGUMENTS];
 	Datum		values[AGENT_ARGUMENTS];
 	char		nulls[AGENT_ARGUMENTS];
+	bool		was_bare;
 
 	check_name(name);
 	agent = rlrec_agent_get_locked(name, RLREC_AGENT_LOCK, "rlrec_alter_agent()");
+	was_bare = !OidIsValid(agent->events);
 	agent->options = merge_options(agent->options, jsonb_argument(fcinfo, 1));
 	if (!PG_ARGISNULL(2))
 		agent->learner = text_argument(fcinfo, 2);
@@ -367,6 +387,11 @@ rlrec_alter_agent(PG_FUNCTION_ARGS)
 	ALTER(item_key, name_argument, 13);
 	ALTER(candidate_key, name_argument, 14);
 	ALTER(encoder, text_argument, 15);
+	if (was_bare && OidIsValid(agent->events))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("agent \"%s\" is a bare environment, and cannot be given events", agent->name),
+				 errhint("Make another agent: rlrec_create_agent('name', events => '%s').", rlrec_qualified_name(agent->events))));
 	check_agent(agent);
 
 	SPI_connect();

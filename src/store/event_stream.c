@@ -32,15 +32,9 @@
 
 #include "compat.h"
 #include "learner/options.h"
+#include "store/catalog.h"
 #include "store/event_stream.h"
-
-/* What `rewards` says of one type of event. */
-typedef struct Reward
-{
-	const char *event;
-	size_t		length;
-	float		reward;
-} Reward;
+#include "store/reward.h"
 
 typedef struct EventReceiver
 {
@@ -51,8 +45,7 @@ typedef struct EventReceiver
 	RlrecIdReader	user;
 	RlrecIdReader	item;
 	Oid			time_type;		/* InvalidOid without a time column */
-	int			n_rewards;
-	Reward	   *rewards;
+	RlrecRewardReader reward;
 	bool		skip_missing;
 	MemoryContext row_context;
 } EventReceiver;
@@ -158,30 +151,6 @@ tie_of(const TupleTableSlot *slot)
 	return ((int64) ItemPointerGetBlockNumberNoCheck(tid) << 16) | ItemPointerGetOffsetNumberNoCheck(tid);
 }
 
-static float
-reward_of(const EventReceiver *receiver, const RlrecEvent *event, Datum value_datum)
-{
-	double		reward = 1;
-
-	if (receiver->agent->rewards)
-	{
-		reward = 0;
-		for (int i = 0; event->type && i < receiver->n_rewards; i++)
-			if (event->type_length == receiver->rewards[i].length &&
-				memcmp(event->type, receiver->rewards[i].event, receiver->rewards[i].length) == 0)
-				reward = receiver->rewards[i].reward;
-	}
-	if (receiver->agent->value_column)
-	{
-		double		value = DatumGetFloat8(value_datum);
-
-		if (!isfinite(value) || fabs(reward * value) > 1e30)
-			bad_event(receiver, receiver->agent->value_column, "not finite", ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, false);
-		reward *= value;
-	}
-	return (float) reward;
-}
-
 static const char *
 missing_column(const EventReceiver *receiver, const bool *nulls)
 {
@@ -191,7 +160,7 @@ missing_column(const EventReceiver *receiver, const bool *nulls)
 		return receiver->agent->item_column;
 	if (nulls[COLUMN_TIME] && OidIsValid(receiver->time_type))
 		return receiver->agent->time_column;
-	if (nulls[COLUMN_VALUE] && receiver->agent->value_column)
+	if (nulls[COLUMN_VALUE] && receiver->agent->value_column && !receiver->reward.is_expression)
 		return receiver->agent->value_column;
 	return NULL;
 }
@@ -225,36 +194,11 @@ receive_event(TupleTableSlot *slot, DestReceiver *self)
 		event.type = VARDATA_ANY(type);
 		event.type_length = VARSIZE_ANY_EXHDR(type);
 	}
-	event.reward = reward_of(receiver, &event, slot->tts_values[COLUMN_VALUE]);
+	event.reward = rlrec_reward_of(&receiver->reward, &event, slot->tts_values[COLUMN_VALUE], slot->tts_isnull[COLUMN_VALUE]);
 	MemoryContextSwitchTo(old);
 	receiver->sink(receiver->argument, &event);
 	MemoryContextReset(receiver->row_context);
 	return true;
-}
-
-static void
-read_rewards(EventReceiver *receiver)
-{
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
-	JsonbValue	value;
-	Reward	   *reward = NULL;
-
-	if (receiver->agent->rewards == NULL)
-		return;
-	receiver->rewards = palloc(JB_ROOT_COUNT(receiver->agent->rewards) * sizeof(Reward));
-	iterator = JsonbIteratorInit(&receiver->agent->rewards->root);
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-		{
-			reward = &receiver->rewards[receiver->n_rewards++];
-			reward->event = value.val.string.val;
-			reward->length = value.val.string.len;
-		}
-		else if (token == WJB_VALUE)
-			reward->reward = (float) DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value.val.numeric)));
-	}
 }
 
 /* ---------------------------------------------------------------- the query */
@@ -356,11 +300,7 @@ events_query(const RlrecAgent *agent, bool of_user, Oid *time_type)
 		appendStringInfo(&query, "%s::pg_catalog.text, ", quote_identifier(agent->event_column));
 	else
 		appendStringInfoString(&query, "NULL, ");
-	if (agent->value_column)
-		appendStringInfo(&query, "%s::pg_catalog.float8", quote_identifier(agent->value_column));
-	else
-		appendStringInfoString(&query, "NULL::pg_catalog.float8");
-	appendStringInfo(&query, " FROM %s", rlrec_qualified_name(agent->events));
+	appendStringInfo(&query, "%s FROM %s", rlrec_reward_sql(agent), rlrec_qualified_name(agent->events));
 	if (of_user)
 		appendStringInfo(&query, " WHERE %s", user_condition(agent));
 	return query.data;
@@ -379,7 +319,7 @@ receiver_init(EventReceiver *receiver, const RlrecAgent *agent, Oid time_type, R
 	receiver->skip_missing = rlrec_option_bool(agent->options, rlrec_agent_options, "skip_missing");
 	rlrec_id_reader_init(&receiver->user, rlrec_column_type(agent->events, agent->user_column));
 	rlrec_id_reader_init(&receiver->item, rlrec_column_type(agent->events, agent->item_column));
-	read_rewards(receiver);
+	rlrec_reward_reader_init(&receiver->reward, agent);
 	receiver->row_context = AllocSetContextCreate(CurrentMemoryContext, "rlrec event", ALLOCSET_SMALL_SIZES);
 }
 
@@ -464,9 +404,15 @@ rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink si
 	EventReceiver receiver;
 	Oid			type = rlrec_column_type(agent->events, agent->user_column);
 	Oid			time_type;
-	char	   *query = events_query(agent, user != NULL, &time_type);
+	char	   *query;
 	int			result;
+	bool		pinned = rlrec_option_text(agent->options, rlrec_agent_options, "reward") != NULL;
+	RlrecRole	saved;
 
+	/* What the owner wrote means the same whatever the caller's search_path is. */
+	if (pinned)
+		rlrec_run_as(&saved, GetUserId(), 0);
+	query = events_query(agent, user != NULL, &time_type);
 	receiver_init(&receiver, agent, time_type, sink, argument);
 	options.dest = (DestReceiver *) &receiver;
 	options.read_only = true;
@@ -485,6 +431,8 @@ rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink si
 	if (result < 0)
 		elog(ERROR, "could not read the events: %s", SPI_result_code_string(result));
 	SPI_finish();
+	if (pinned)
+		rlrec_run_back(&saved);
 	MemoryContextSwitchTo(context);
 	MemoryContextDelete(receiver.row_context);
 }

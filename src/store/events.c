@@ -13,12 +13,15 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "data/intern.h"
+#include "data/rewards.h"
 #include "store/catalog.h"
 #include "store/event_stream.h"
 #include "store/events.h"
+#include "store/reward.h"
 
 /* ---------------------------------------------------------------- all events */
 
@@ -186,7 +189,7 @@ arrange(Collector *collector)
 	events->end = end;
 	events->item = collector->item;
 	events->time = collector->time;
-	events->reward = collector->reward;
+	events->own_reward = collector->reward;
 	events->type = collector->type;
 	return events;
 }
@@ -209,6 +212,7 @@ RlrecEvents *
 rlrec_events_read(const RlrecAgent *agent, Size budget, bool with_items, bool empty_ok)
 {
 	Collector	collector = {0};
+	RlrecEvents *events;
 
 	rlrec_agent_check_columns(agent);
 	collector.agent = agent;
@@ -235,7 +239,11 @@ rlrec_events_read(const RlrecAgent *agent, Size budget, bool with_items, bool em
 	check_budget(&collector, mul_size(collector.n, sizeof(RlrecPlace)));
 	if (with_items && OidIsValid(agent->items))
 		rlrec_ids_read(agent, agent->items, agent->item_key, collect_item, &collector);
-	return arrange(&collector);
+	events = arrange(&collector);
+	events->session = rlrec_option_real(agent->options, rlrec_agent_options, "session") * USECS_PER_SEC;
+	events->rules = rlrec_reward_rules(agent);
+	rlrec_rewards_apply(events);
+	return events;
 }
 
 /* ---------------------------------------------------------------- ids of a relation */

@@ -13,8 +13,11 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "data/rewards.h"
 #include "store/event_stream.h"
 #include "store/events.h"
+#include "store/reward.h"
+#include "store/state_key.h"
 
 typedef struct HistoryCollector
 {
@@ -47,8 +50,6 @@ collect_history(void *argument, const RlrecEvent *event)
 	}
 	if (collector->seen)
 		collector->seen[item] = true;
-	if (event->reward <= 0)
-		return;
 	if (collector->n == collector->capacity)
 	{
 		collector->capacity *= 2;
@@ -62,22 +63,46 @@ collect_history(void *argument, const RlrecEvent *event)
 	place->type = event->type == NULL ? 0 : rlrec_dictionary_find(&collector->model->types, event->type, event->type_length) + 1;
 }
 
+/* Credits places [n], in order, inside the horizon. */
 static void
-history_of_places(RlrecHistory *history, const RlrecPlace *places, int n)
+credit_places(const RlrecRewardRules *rules, const RlrecModel *model, int n, const int32 *item, const int64 *time, float *reward)
+{
+	int64	   *first;
+
+	if (rules->horizon == 0)
+		return;
+	first = palloc_extended((Size) model->items.n * sizeof(int64), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	rlrec_rewards_credit(rules, 0, n, item, time, reward, first);
+	pfree(first);
+}
+
+/* Those of the places with a positive reward, once rewards are credited. */
+static void
+history_of_places(RlrecHistory *history, const RlrecRewardRules *rules, const RlrecModel *model, const RlrecPlace *places, int n)
 {
 	int32	   *item = palloc(Max(n, 1) * sizeof(int32));
 	int64	   *time = palloc(Max(n, 1) * sizeof(int64));
 	float	   *reward = palloc(Max(n, 1) * sizeof(float));
 	uint8	   *type = palloc(Max(n, 1) * sizeof(uint8));
+	int			kept = 0;
 
 	for (int i = 0; i < n; i++)
 	{
 		item[i] = places[i].item;
 		time[i] = places[i].time;
 		reward[i] = places[i].reward;
-		type[i] = places[i].type;
 	}
-	history->n = n;
+	credit_places(rules, model, n, item, time, reward);
+	for (int i = 0; i < n; i++)
+	{
+		if (!(reward[i] > 0))
+			continue;
+		item[kept] = item[i];
+		time[kept] = time[i];
+		reward[kept] = reward[i] / model->reward_scale;
+		type[kept++] = places[i].type;
+	}
+	history->n = kept;
 	history->item = item;
 	history->time = time;
 	history->reward = reward;
@@ -100,6 +125,7 @@ rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecModel *
 				   List **unknown)
 {
 	HistoryCollector collector = {0};
+	RlrecRewardRules rules = rlrec_reward_rules(agent);
 
 	collector.model = model;
 	collector.seen = seen;
@@ -109,8 +135,9 @@ rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecModel *
 	collector.context = CurrentMemoryContext;
 	rlrec_events_stream(agent, user, collect_history, &collector);
 	rlrec_places_sort(collector.places, collector.n);
-	history_of_places(history, collector.places, collector.n);
+	history_of_places(history, &rules, model, collector.places, collector.n);
 	history->now = rlrec_events_now(agent);
+	history->key = rlrec_state_key_read(agent, user);
 	pfree(collector.places);
 }
 

@@ -29,6 +29,7 @@
 #include "store/model.h"
 #include "store/past.h"
 #include "store/progress.h"
+#include "store/state_key.h"
 #include "train/train.h"
 
 void
@@ -41,6 +42,7 @@ rlrec_fit_begin(RlrecFit *fit, const RlrecAgent *agent)
 	fit->options = agent->options;
 	fit->encoder = agent->encoder;
 	events = rlrec_events_read(agent, fit->budget, true, false);
+	rlrec_state_keys_read(agent, events);
 	fit->events = events;
 	if (OidIsValid(agent->items))
 	{

@@ -42,8 +42,8 @@ SELECT refused($$SELECT rlrec_create_agent(NULL, 'events')$$, '22004', 'an agent
 SELECT refused(format('SELECT rlrec_create_agent(%L, ''events'')', repeat('x', 58)), '42622', 'agent name "xx%" is too long', 'a name of 58 bytes');
 SELECT lives_ok(format('SELECT rlrec_create_agent(%L, ''events'')', repeat('é', 28)), 'a name of 56 bytes');
 SELECT refused($$SELECT rlrec_create_agent('id_seq', 'events')$$, '42939', 'agent name "id_seq" is reserved', 'a name whose sequence there is already');
-SELECT refused($$SELECT rlrec_create_agent('x')$$, '22004', 'agent "x" needs a table of events', 'no events table');
-SELECT refused($$SELECT rlrec_create_agent('x', 0)$$, '22004', 'agent "x" needs a table of events', 'no table');
+SELECT refused($$SELECT rlrec_create_agent('x')$$, '22004', 'agent "x" needs a table of events, or actions', 'no events table');
+SELECT refused($$SELECT rlrec_create_agent('x', 0)$$, '22004', 'agent "x" needs a table of events, or actions', 'no table');
 SELECT refused($$SELECT rlrec_create_agent('x', 4294967295)$$, '42P01', 'relation with OID 4294967295 does not exist', 'a table that does not exist');
 SELECT refused($$SELECT rlrec_create_agent('x', 'items_pkey')$$, '42809', 'public.items_pkey cannot be the events of an agent', 'an index');
 SELECT refused($$SELECT rlrec_create_agent('x', 'rlrec.agent_shop')$$, '42809', 'rlrec.agent_shop cannot be the events of an agent', 'a sequence');

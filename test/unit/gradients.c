@@ -2,120 +2,21 @@
  * gradients.c
  *	  Every layer's gradient, and the whole encoder's, against central differences in double precision.
  *
- * Built with RLREC_DOUBLE, so that src/nn and src/encoder/history.c compute in double, with the plain matrix product below in OpenBLAS's
- * place. A layer is checked through the scalar sum_i c_i y_i of its output with random c. Prints the Test Anything Protocol.
+ * Built with RLREC_DOUBLE, so that src/nn and src/encoder/history.c compute in double, with the plain matrix product of gradients.h
+ * in OpenBLAS's place. A layer is checked through the scalar sum_i c_i y_i of its output with random c. Prints the Test Anything Protocol.
  */
 #include "postgres.h"
 
-#include <math.h>
-#include <stdlib.h>
+#include "gradients.h"
 
 #include "encoder/history.h"
 #include "nn/adam.h"
 #include "nn/embedding.h"
+#include "nn/head.h"
 #include "nn/linear.h"
 #include "nn/loss.h"
 #include "nn/mlp.h"
 #include "nn/value_loss.h"
-#include "tensor/blas.h"
-#include "tensor/random.h"
-
-#undef printf
-#undef vsnprintf
-
-#define STEP 1e-5
-#define TOLERANCE 1e-7			/* of |difference| / (1 + |gradient|) */
-
-static int	tests = 0;
-static int	failures = 0;
-
-static void
-check(bool good, const char *what, double worst)
-{
-	tests++;
-	failures += !good;
-	printf("%s %d - %s (worst %.1e)\n", good ? "ok" : "not ok", tests, what, worst);
-}
-
-void
-rlrec_gemm_raw(bool ta, bool tb, int m, int n, int k, real alpha, const real *a, int lda, const real *b, int ldb, real beta,
-			   real *c, int ldc)
-{
-	for (int i = 0; i < m; i++)
-		for (int j = 0; j < n; j++)
-		{
-			real		s = 0;
-
-			for (int p = 0; p < k; p++)
-				s += (ta ? a[p * lda + i] : a[i * lda + p]) * (tb ? b[j * ldb + p] : b[p * ldb + j]);
-			c[i * ldc + j] = alpha * s + (beta == 0 ? 0 : beta * c[i * ldc + j]);
-		}
-}
-
-/* What the server has under this name */
-int
-pg_snprintf(char *text, size_t size, const char *format,...)
-{
-	va_list		arguments;
-	int			n;
-
-	va_start(arguments, format);
-	n = vsnprintf(text, size, format, arguments);
-	va_end(arguments);
-	return n;
-}
-
-static uint64 drawn = 0;
-
-static real *
-numbers(size_t n, double size)
-{
-	real	   *x = malloc(n * sizeof(real));
-
-	for (size_t i = 0; i < n; i++)
-		x[i] = size * rlrec_random_normal(42, drawn++);
-	return x;
-}
-
-static real *
-zeros(size_t n)
-{
-	return calloc(n, sizeof(real));
-}
-
-static real
-inner(size_t n, const real *x, const real *y)
-{
-	real		s = 0;
-
-	for (size_t i = 0; i < n; i++)
-		s += x[i] * y[i];
-	return s;
-}
-
-/* Compares gradient[n] with the differences of value() in x[n]. */
-static void
-compare(const char *what, double (*value) (void), size_t n, real *x, const real *gradient)
-{
-	double		worst = 0;
-
-	for (size_t i = 0; i < n; i++)
-	{
-		real		was = x[i];
-		double		up;
-		double		down;
-		double		error;
-
-		x[i] = was + STEP;
-		up = value();
-		x[i] = was - STEP;
-		down = value();
-		x[i] = was;
-		error = fabs((up - down) / (2 * STEP) - gradient[i]) / (1 + fabs(gradient[i]));
-		worst = isfinite(error) ? Max(worst, error) : INFINITY;
-	}
-	check(worst < TOLERANCE, what, worst);
-}
 
 /* ---------------------------------------------------------------- layers; d is no multiple of the vectors' 8 */
 
@@ -299,12 +200,13 @@ static const int32 never[2] = {2, 7};
 static const int32 sampled[H] = {1, 2, 3, 5, 8, 12, 0, 4, 6, 7, 9};
 static RlrecNegatives negatives = {RLREC_SAMPLED_SOFTMAX, H, sampled, NULL, NULL, 0.7};
 static real *positive, *dx, *dp, *dn;
+static const RlrecRowWeights *rows;
 
 static double
 value_full(void)
 {
 	memset(dp, 0, ITEMS * D * sizeof(real));
-	return 0.3 * rlrec_loss_full(N, ITEMS, D, 0.3, x, w, target, 2, never, dx, dp, y);
+	return 0.3 * rlrec_loss_full(N, ITEMS, D, 0.3, rows, x, w, target, 2, never, dx, dp, y);
 }
 
 static double
@@ -312,7 +214,7 @@ value_sampled(void)
 {
 	memset(dp, 0, N * D * sizeof(real));
 	memset(dn, 0, H * D * sizeof(real));
-	return 0.3 * rlrec_loss_sampled(N, D, 0.3, &negatives, x, target, positive, dx, dp, dn, y);
+	return 0.3 * rlrec_loss_sampled(N, D, 0.3, rows, &negatives, x, target, positive, dx, dp, dn, y);
 }
 
 static double
@@ -322,10 +224,90 @@ value_huber(void)
 	return 0.3 * rlrec_loss_huber(N * D, 0.3, 0.5, w, y);
 }
 
-static real *
-copied(size_t n, const real *from)
+static double
+value_expectile(void)
 {
-	return memcpy(malloc(n * sizeof(real)), from, n * sizeof(real));
+	memcpy(y, x, N * D * sizeof(real));
+	return 0.3 * rlrec_loss_expectile(N * D, 0.3, 0.8, w, y);
+}
+
+/* What the policy gradient with the top-K correction descends, -sum_i weight[i] (1 - (1 - p_i)^K) / b_i, by each row's cross-entropy */
+static double
+value_corrected(void)
+{
+	const RlrecRowWeights *corrected = rows;
+	double		value = 0;
+
+	rows = NULL;
+	for (int i = 0; i < N; i++)
+	{
+		double		p = exp(-rlrec_loss_full(1, ITEMS, D, 0, NULL, x + i * D, w, target + i, 2, never, dx, dp, y));
+
+		value -= corrected->weight[i] * (1 - pow(1 - p, corrected->top)) / exp(corrected->behaviour[i]);
+	}
+	rows = corrected;
+	return 0.3 * value;
+}
+
+static void
+test_row_weights(void)
+{
+	RlrecRowWeights weights = {numbers(N, 1), NULL, INFINITY, 3};
+	real	   *behaviour = numbers(N, 1);
+	real	   *to_x;
+	real	   *to_w;
+	double		loss;
+
+	x = numbers(N * D, 1), w = numbers(ITEMS * D, 1);
+	rows = &weights;
+	(void) value_full();
+	to_x = copied(N * D, dx), to_w = copied(ITEMS * D, dp);
+	compare("weighted full softmax, states", value_full, N * D, x, to_x);
+	compare("weighted full softmax, embeddings", value_full, ITEMS * D, w, to_w);
+	(void) value_sampled();
+	compare("weighted sampled softmax, states", value_sampled, N * D, x, copied(N * D, dx));
+
+	weights.behaviour = behaviour;
+	(void) value_full();
+	to_x = copied(N * D, dx);
+	compare("top-K corrected softmax, states", value_corrected, N * D, x, to_x);
+	weights.cap = 1e-6;
+	weights.top = 1;
+	loss = value_full();
+	weights.behaviour = NULL;
+	check(fabs(loss - 1e-6 * value_full()) < 1e-12, "the cap of the correction", fabs(loss - 1e-6 * value_full()));
+	rows = NULL;
+}
+
+/* Of three arms: the expected return of softmax(x), to be ascended, from actions that another policy chose */
+static const real arm_reward[3] = {1, -2, 0.5};
+
+static double
+value_arms(void)
+{
+	double		total = exp(x[0]) + exp(x[1]) + exp(x[2]);
+
+	return -(exp(x[0]) * arm_reward[0] + exp(x[1]) * arm_reward[1] + exp(x[2]) * arm_reward[2]) / total;
+}
+
+static void
+test_arms(void)
+{
+	static const real behaviour[3] = {0.5, 0.2, 0.3};
+	real		identity[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+	real		gradient[3] = {0};
+
+	x = numbers(3, 1);
+	for (int32 arm = 0; arm < 3; arm++)
+	{
+		real		chosen = log(behaviour[arm]);
+		RlrecRowWeights weights = {&arm_reward[arm], &chosen, INFINITY, 1};
+
+		(void) rlrec_loss_full(1, 3, 3, 1, &weights, x, identity, &arm, 0, NULL, dx, dp, y);
+		for (int i = 0; i < 3; i++)
+			gradient[i] += behaviour[arm] * dx[i];
+	}
+	compare("REINFORCE, enumerated over the actions of another policy", value_arms, 3, x, gradient);
 }
 
 static void
@@ -356,9 +338,14 @@ test_losses(void)
 		compare(strcat(strcpy(name, names[loss]), ", targets"), value_sampled, N * D, positive, to_w);
 		compare(strcat(strcpy(name, names[loss]), ", negatives"), value_sampled, H * D, w2, to_n);
 	}
-	w = numbers(N * D, 1);
+	negatives.loss = RLREC_SAMPLED_SOFTMAX;
+	test_row_weights();
+	test_arms();
+	x = numbers(N * D, 1), w = numbers(N * D, 1);
 	(void) value_huber();
 	compare("huber", value_huber, N * D, x, copied(N * D, y));
+	(void) value_expectile();
+	compare("expectile", value_expectile, N * D, x, copied(N * D, y));
 }
 
 static const int32 feature_start[ITEMS + 1] = {0, 2, 3, 3, 5, 5, 5, 6, 6, 7, 8, 8, 9, 9};
@@ -437,6 +424,87 @@ test_mlp(void)
 	check(worst < 1e-12 && fabs(inner(27, w + n - 30, w + n - 30) - 3e-4) < 1e-12, "perceptron, orthogonal initialisation", worst);
 }
 
+/* ---------------------------------------------------------------- heads */
+
+static RlrecHead head;
+static const int32 own_item[N] = {3, 0, 12, 3, 5, 1, 1};
+static RlrecActions actions = {H, sampled, NULL};
+static real *scratch;
+
+/* Through random c of the numbers of actions, of V and of the softmax over the actions */
+static double
+value_head(void)
+{
+	rlrec_head_forward(N, D, &head, x, own_item, positive, &actions, scratch, y);
+	return inner(N * (1 + H), y, c);
+}
+
+static double
+value_state(void)
+{
+	rlrec_head_value(N, D, &head, x, y);
+	return inner(N, y, c);
+}
+
+static double
+value_actions(void)
+{
+	memcpy(y, x, N * (1 + H) * sizeof(real));
+	return 0.3 * rlrec_loss_actions(N, H, 0.3, sampled, negatives.correction, own_item, y, NULL);
+}
+
+static void
+test_head(void)
+{
+	size_t		n = rlrec_head_parameters(ITEMS, D);
+	real	   *parameters = numbers(n, 1);
+	real	   *gradient = zeros(n);
+	real	   *stopped = zeros(n);
+	RlrecHead	to = rlrec_head_place(D, gradient);
+	RlrecHead	to_stopped = rlrec_head_place(D, stopped);
+	real	   *dscratch = zeros(N * D + H);
+	real	   *to_x = zeros(N * D);
+	real	   *to_own = zeros(N * D);
+	real	   *to_actions = zeros(H * D);
+	real		weight = 0.7;
+	double		worst = 0;
+
+	head = rlrec_head_place(D, parameters);
+	x = numbers(N * D, 1), positive = numbers(N * D, 1), w2 = numbers(H * D, 1), c = numbers(N * (1 + H), 1), y = zeros(N * (1 + H));
+	scratch = zeros(N * D + H), actions.e = w2;
+	(void) value_head();
+	rlrec_head_backward(N, D, &head, x, own_item, positive, &actions, scratch, c, &to, dscratch, to_x, to_own, to_actions);
+	rlrec_head_backward(N, D, &head, x, own_item, positive, &actions, scratch, c, &to_stopped, dscratch, NULL, NULL, NULL);
+	compare("head, parameters", value_head, n, parameters, gradient);
+	compare("head that ends the gradient, parameters", value_head, n, parameters, stopped);
+	compare("head, states", value_head, N * D, x, to_x);
+	compare("head, own actions", value_head, N * D, positive, to_own);
+	compare("head, actions in common", value_head, H * D, w2, to_actions);
+
+	memset(gradient, 0, n * sizeof(real));
+	rlrec_head_value_backward(N, D, x, c, &to);
+	compare("value of a state, parameters", value_state, n, parameters, gradient);
+
+	/* What serving ranks by is the head's number up to what all actions of a state share. */
+	(void) value_head();
+	rlrec_head_blend(N, D, 0.5, 1, &head, &weight, x, scratch);
+	for (int i = 0; i < N; i++)
+		for (int j = 1; j < H; j++)
+		{
+			const real *row = y + i * (1 + H) + 1;
+			double		served = inner(D, scratch + i * D, w2 + j * D) - inner(D, scratch + i * D, w2) +
+				weight * (head.bias[sampled[j]] - head.bias[sampled[0]]);
+			double		own = 0.5 * (inner(D, x + i * D, w2 + j * D) - inner(D, x + i * D, w2)) + weight * (row[j] - row[0]);
+
+			worst = Max(worst, fabs(served - own));
+		}
+	check(worst < 1e-10, "head, what is served is what is learned", worst);
+
+	x = numbers(N * (1 + H), 1);
+	(void) value_actions();
+	compare("softmax over actions", value_actions, N * (1 + H), x, copied(N * (1 + H), y));
+}
+
 /* ---------------------------------------------------------------- action values: D columns, of which 5 values, their common one, v and 3 logits */
 
 static const int32 acted[N] = {3, 0, 4, 3, 1, 2, 2};
@@ -457,10 +525,10 @@ value_q(void)
 }
 
 static double
-value_expectile(void)
+value_state_value(void)
 {
 	memcpy(y, x, N * D * sizeof(real));
-	return rlrec_loss_expectile(N, D, 0.8, w, y + 6);
+	return rlrec_loss_state_value(N, D, 0.8, w, y + 6);
 }
 
 static double
@@ -504,8 +572,8 @@ test_values(void)
 	delta = 0, conservative = 0.7;
 	(void) value_q();
 	compare("weighted squared loss of conservative dueling values", value_q, N * D, x, columns(0, 6));
-	(void) value_expectile();
-	compare("expectile loss", value_expectile, N * D, x, columns(6, 1));
+	(void) value_state_value();
+	compare("expectile loss", value_state_value, N * D, x, columns(6, 1));
 	(void) value_imitation();
 	compare("weighted imitation", value_imitation, N * D, x, columns(7, 3));
 }
@@ -615,6 +683,7 @@ main(void)
 	test_losses();
 	test_embedding();
 	test_mlp();
+	test_head();
 	test_values();
 	test_history(false);
 	test_history(true);

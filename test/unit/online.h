@@ -162,6 +162,38 @@ errhint(const char *format pg_attribute_unused(),...)
 	return 0;
 }
 
+Size
+add_size(Size a, Size b)
+{
+	return a + b;
+}
+
+Size
+mul_size(Size a, Size b)
+{
+	return a * b;
+}
+
+char *
+psprintf(const char *format,...)
+{
+	char	   *text = allocated(200);
+	va_list		arguments;
+
+	va_start(arguments, format);
+	(vsnprintf) (text, 200, format, arguments);
+	va_end(arguments);
+	return text;
+}
+
+#undef qsort
+
+void
+pg_qsort(void *base, size_t n, size_t size, int (*compare) (const void *, const void *))
+{
+	qsort(base, n, size, compare);
+}
+
 /* ---------------------------------------------------------------- options and tensors */
 
 static struct
@@ -170,6 +202,7 @@ static struct
 	double		value;
 	int			n;				/* of ints */
 	int			ints[RLREC_OPTION_MAX_INTS];
+	const char *word;			/* of a choice */
 }			given[64];
 static int	n_given = 0;
 
@@ -187,6 +220,13 @@ set_ints(const char *name, int n, const int *ints)
 	given[n_given].name = name;
 	given[n_given].n = n;
 	memcpy(given[n_given++].ints, ints, n * sizeof(int));
+}
+
+static inline void
+set_choice(const char *name, const char *word)
+{
+	given[n_given].name = name;
+	given[n_given++].word = word;
 }
 
 static inline void
@@ -234,6 +274,17 @@ bool
 rlrec_option_bool(const Jsonb *options, const RlrecOption *specs, const char *name)
 {
 	return rlrec_option_real(options, specs, name) != 0;
+}
+
+char *
+rlrec_option_choice(const Jsonb *options pg_attribute_unused(), const RlrecOption *specs, const char *name)
+{
+	const RlrecOption *spec = find_spec(specs, name);
+	int			i = find_given(name);
+	char	   *word = psprintf("%s", i >= 0 ? given[i].word : spec->summary);
+
+	word[strcspn(word, ",")] = '\0';
+	return word;
 }
 
 int
@@ -286,6 +337,12 @@ int64
 rlrec_tensor_elements(const RlrecTensor *tensor)
 {
 	return tensor->shape[0] * (tensor->n_dims == 2 ? tensor->shape[1] : 1);
+}
+
+size_t
+rlrec_tensor_bytes(const RlrecTensor *tensor)
+{
+	return rlrec_tensor_elements(tensor) * (tensor->dtype == RLREC_F64 ? 8 : tensor->dtype == RLREC_I8 ? 1 : 4);
 }
 
 /* ---------------------------------------------------------------- the driver */

@@ -1,0 +1,561 @@
+/*
+ * network.c
+ *	  Acting and observing of agents of vector states.
+ *
+ * The networks are in rlrec.environment, the transitions in rlrec.transition; each backend keeps both in memory. Whoever observes holds the agent's
+ * lock until his transaction ends, so that transitions are numbered in the order of commits and none is missed. Networks in memory are known
+ * by their generation. A transaction that aborts throws away those that it changed.
+ *
+ * Learned networks are written once, when the transaction commits; in a subtransaction at once, so that its abort takes them back. What the top
+ * level had learned by then, and has not written, is kept in a copy for that case.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "environment/episodes.h"
+#include "environment/network.h"
+#include "store/catalog.h"
+#include "tensor/random.h"
+
+/* Columns of rlrec.transition, in the order of sql/environment.sql */
+enum
+{
+	TRANSITION_AGENT = 1, TRANSITION_ID, TRANSITION_EPISODE, TRANSITION_ACTION, TRANSITION_REWARD, TRANSITION_PROPENSITY, TRANSITION_ENDING,
+	TRANSITION_STATE, TRANSITION_NEXT_STATE, TRANSITION_N = TRANSITION_NEXT_STATE
+};
+
+typedef struct Network
+{
+	int64		agent;			/* the key */
+	MemoryContext context;		/* of all that follows; NULL before the first */
+	TransactionId xmin;			/* of the agent's row, and its place: it had these options */
+	ItemPointerData place;
+	int64		generation;
+	bool		changed;		/* in this transaction */
+	bool		unsaved;		/* learned at the top level, not written yet */
+	bool		stale;			/* a subtransaction that may have changed it has aborted: the copy counts, or what is written */
+	MemoryContext copy_context; /* NULL while there is no copy */
+	char	   *copy;			/* the tensors' data, one after another */
+	int64		copy_learned;
+	int64		copy_steps;
+	int64		copy_generation;
+	RlrecOnline online;
+	RlrecReplay replay;			/* .state NULL while there is none */
+} Network;
+
+static HTAB *networks = NULL;
+
+static void save_network(Network *network);
+
+static void
+forget(Network *network)
+{
+	if (network->context)
+		MemoryContextDelete(network->context);
+	network->context = NULL;
+	network->unsaved = network->stale = false;
+}
+
+static void
+drop_copy(Network *network)
+{
+	if (network->copy_context)
+		MemoryContextDelete(network->copy_context);
+	network->copy_context = NULL;
+}
+
+static void
+save_all(void)
+{
+	HASH_SEQ_STATUS status;
+	Network    *network;
+
+	if (networks == NULL)
+		return;
+	hash_seq_init(&status, networks);
+	while ((network = hash_seq_search(&status)) != NULL)
+		if (network->unsaved)
+		{
+			PushActiveSnapshot(GetTransactionSnapshot());
+			save_network(network);
+			PopActiveSnapshot();
+		}
+}
+
+static void
+end_transaction(bool committed)
+{
+	HASH_SEQ_STATUS status;
+	Network    *network;
+
+	if (networks == NULL)
+		return;
+	hash_seq_init(&status, networks);
+	while ((network = hash_seq_search(&status)) != NULL)
+	{
+		if (network->stale || (network->changed && !committed))
+			forget(network);
+		drop_copy(network);
+		network->changed = network->unsaved = false;
+	}
+}
+
+static void
+on_transaction(XactEvent event, void *argument pg_attribute_unused())
+{
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		save_all();
+	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+		end_transaction(event == XACT_EVENT_COMMIT);
+}
+
+/*
+ * A network that the aborted subtransaction changed has a copy, unless nothing was unsaved; what it did not change may still be told changed,
+ * and is read again. When a subtransaction of the top level commits, what it wrote is the top level's.
+ */
+static void
+on_subtransaction(SubXactEvent event, SubTransactionId mine pg_attribute_unused(), SubTransactionId parent pg_attribute_unused(),
+				  void *argument pg_attribute_unused())
+{
+	HASH_SEQ_STATUS status;
+	Network    *network;
+	bool		to_top = event == SUBXACT_EVENT_COMMIT_SUB && GetCurrentTransactionNestLevel() == 2;
+
+	if (networks == NULL || !(to_top || event == SUBXACT_EVENT_ABORT_SUB))
+		return;
+	hash_seq_init(&status, networks);
+	while ((network = hash_seq_search(&status)) != NULL)
+	{
+		if (to_top && !network->stale)
+			drop_copy(network);
+		else if (!to_top && network->changed && network->copy_context)
+			network->stale = true;
+		else if (!to_top && network->changed && !network->unsaved)
+			forget(network);
+	}
+}
+
+void
+rlrec_network_init(void)
+{
+	RegisterXactCallback(on_transaction, NULL);
+	RegisterSubXactCallback(on_subtransaction, NULL);
+}
+
+static Network *
+find_network(int64 agent)
+{
+	Network    *network;
+	bool		found;
+
+	if (networks == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(int64), .entrysize = sizeof(Network), .hcxt = TopMemoryContext};
+
+		networks = hash_create("rlrec networks", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	network = hash_search(networks, &agent, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset(network, 0, sizeof(*network));
+		network->agent = agent;
+	}
+	return network;
+}
+
+/* ---------------------------------------------------------------- networks */
+
+/* Copies the weights of an image over those that start() made, which have the shapes that the options ask for. */
+static void
+read_weights(const RlrecEnvironment *environment, RlrecTensors *tensors, struct varlena *weights)
+{
+	struct varlena *image = PG_DETOAST_DATUM_COPY(PointerGetDatum(weights));
+	RlrecTensors *stored = rlrec_image_open(VARDATA(image), VARSIZE(image) - VARHDRSZ, true);
+	bool		fits = stored->n == tensors->n;
+
+	for (int i = 0; fits && i < tensors->n; i++)
+	{
+		const RlrecTensor *from = rlrec_tensors_find(stored, tensors->tensor[i].name);
+
+		fits = from && from->dtype == tensors->tensor[i].dtype && rlrec_tensor_bytes(from) == rlrec_tensor_bytes(&tensors->tensor[i]);
+		if (fits)
+			memcpy(tensors->tensor[i].data, from->data, rlrec_tensor_bytes(from));
+	}
+	if (!fits)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("what agent \"%s\" has learned does not fit its options", environment->name),
+				 errdetail("Its network was made for other actions, another state_size or other layers."),
+				 errhint("Set these options back, or make another agent.")));
+	pfree(image);
+}
+
+/* Makes networks of what start() and the row's weights say. */
+static void
+read_network(const RlrecEnvironment *environment, Network *network, const RlrecEnvironmentRow *row)
+{
+	RlrecOnline *online = &network->online;
+	MemoryContext context;
+	MemoryContext old;
+
+	forget(network);
+	context = AllocSetContextCreate(CurrentMemoryContext, "rlrec network", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	memset(online, 0, sizeof(*online));
+	memset(&network->replay, 0, sizeof(network->replay));
+	online->learner = environment->online;
+	online->options = (Jsonb *) PG_DETOAST_DATUM_COPY(PointerGetDatum(environment->options));
+	online->state_size = environment->state_size;
+	online->actions = environment->n_actions;
+	online->key = rlrec_random_key(environment->key, 1);
+	online->learned = row->learned;
+	online->steps = row->steps;
+	online->tensors = rlrec_tensors_create();
+	online->context = context;
+	online->learner->start(online);
+	if (row->weights)
+		read_weights(environment, online->tensors, row->weights);
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, CacheMemoryContext);
+	network->context = context;
+	network->generation = row->generation;
+	network->xmin = environment->xmin;
+	network->place = environment->place;
+}
+
+static void
+take_copy(Network *network)
+{
+	const RlrecTensors *tensors = network->online.tensors;
+	Size		bytes = 0;
+
+	for (int i = 0; i < tensors->n; i++)
+		bytes += rlrec_tensor_bytes(&tensors->tensor[i]);
+	network->copy_context = AllocSetContextCreate(TopTransactionContext, "rlrec copy of a network", ALLOCSET_SMALL_SIZES);
+	network->copy = MemoryContextAllocHuge(network->copy_context, Max(bytes, 1));
+	bytes = 0;
+	for (int i = 0; i < tensors->n; i++)
+	{
+		memcpy(network->copy + bytes, tensors->tensor[i].data, rlrec_tensor_bytes(&tensors->tensor[i]));
+		bytes += rlrec_tensor_bytes(&tensors->tensor[i]);
+	}
+	network->copy_learned = network->online.learned;
+	network->copy_steps = network->online.steps;
+	network->copy_generation = network->generation;
+}
+
+/* The transitions in memory are read again, for some of them were taken back. */
+static void
+restore_copy(Network *network)
+{
+	const RlrecTensors *tensors = network->online.tensors;
+	Size		at = 0;
+
+	for (int i = 0; i < tensors->n; i++)
+	{
+		memcpy(tensors->tensor[i].data, network->copy + at, rlrec_tensor_bytes(&tensors->tensor[i]));
+		at += rlrec_tensor_bytes(&tensors->tensor[i]);
+	}
+	network->online.learned = network->copy_learned;
+	network->online.steps = network->copy_steps;
+	network->online.scratch = NULL;
+	network->generation = network->copy_generation;
+	network->replay.first = network->replay.next = 0;
+	network->unsaved = true;
+	network->stale = false;
+}
+
+/* The agent's networks as the active snapshot sees them, with what this transaction has learned. */
+static Network *
+load_network(const RlrecEnvironment *environment)
+{
+	Network    *network = find_network(environment->agent);
+	RlrecEnvironmentRow row = rlrec_environment_row(environment);
+	bool		same = network->context && network->xmin == environment->xmin &&
+		ItemPointerEquals(&network->place, unconstify(ItemPointerData *, &environment->place));
+
+	if (network->stale && same && row.generation <= network->copy_generation)
+		restore_copy(network);
+	if (network->unsaved && !same)
+	{
+		save_network(network);
+		row = rlrec_environment_row(environment);
+	}
+	if (!same || network->stale || (network->generation != row.generation && !network->unsaved))
+		read_network(environment, network, &row);
+	network->online.episodes = row.episodes;
+	return network;
+}
+
+void
+rlrec_network_check(const RlrecEnvironment *environment)
+{
+	(void) load_network(environment);
+}
+
+static void
+write_image(void *argument, const void *bytes, size_t length)
+{
+	appendBinaryStringInfo(argument, bytes, (int) length);
+}
+
+static void
+save_network(Network *network)
+{
+	Oid			types[] = {INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, INT8OID};
+	Datum		values[6];
+	StringInfoData image;
+
+	/* The extension itself may have been dropped in this transaction, or the agent. */
+	if (!OidIsValid(get_relname_relid("environment", get_namespace_oid("rlrec", true))))
+		return;
+	initStringInfo(&image);
+	appendStringInfoSpaces(&image, VARHDRSZ);
+	rlrec_image_write(network->online.tensors, write_image, &image);
+	SET_VARSIZE(image.data, image.len);
+	network->generation++;
+	values[0] = Int64GetDatum(network->agent);
+	values[1] = Int64GetDatum(network->generation);
+	values[2] = Int64GetDatum(network->online.learned);
+	values[3] = Int64GetDatum(network->online.steps);
+	values[4] = PointerGetDatum(image.data);
+	values[5] = Int64GetDatum(network->replay.first);
+	network->unsaved = false;
+	SPI_connect();
+	rlrec_catalog_execute("INSERT INTO rlrec.environment AS e (agent, generation, learned, steps, weights)"
+						  " SELECT id, $2, $3, $4, $5 FROM rlrec.agent WHERE id = $1"
+						  " ON CONFLICT (agent) DO UPDATE SET generation = $2, learned = $3, steps = $4, weights = $5", 5, types, values, NULL);
+	values[1] = values[5];
+	rlrec_catalog_execute("DELETE FROM rlrec.transition WHERE agent = $1 AND id < $2", 2, types, values, NULL);
+	SPI_finish();
+	pfree(image.data);
+}
+
+/* ---------------------------------------------------------------- the replay memory */
+
+static void
+create_replay(const RlrecEnvironment *environment, Network *network)
+{
+	RlrecReplay *replay = &network->replay;
+	int32		capacity = network->online.learner->capacity(&network->online);
+	Size		vectors = mul_size(mul_size(capacity, environment->state_size), sizeof(float));
+	Size		bytes = add_size(mul_size(vectors, 2), mul_size(capacity, 32));
+	MemoryContext old;
+
+	if (bytes > (Size) maintenance_work_mem * 1024)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("the replay memory of agent \"%s\" needs %zu MB", environment->name, bytes >> 20),
+				 errdetail("It keeps %d transitions of %d numbers; maintenance_work_mem is %d MB.", capacity, environment->state_size,
+						   maintenance_work_mem / 1024),
+				 errhint("Raise maintenance_work_mem, or lower the agent's option that says how many transitions it keeps.")));
+	old = MemoryContextSwitchTo(network->context);
+	replay->state_size = environment->state_size;
+	replay->capacity = capacity;
+	replay->next_state = palloc_extended(vectors, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	replay->action = palloc_array_extended(int32, capacity, MCXT_ALLOC_HUGE);
+	replay->reward = palloc_array_extended(float, capacity, MCXT_ALLOC_HUGE);
+	replay->propensity = palloc_array_extended(float, capacity, MCXT_ALLOC_HUGE);
+	replay->end = palloc_array_extended(uint8, capacity, MCXT_ALLOC_HUGE);
+	replay->episode = palloc_array_extended(int64, capacity, MCXT_ALLOC_HUGE);
+	replay->state = palloc_extended(vectors, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	MemoryContextSwitchTo(old);
+}
+
+/* The slot of the transition that comes next, which is then the last. */
+static int32
+next_slot(RlrecReplay *replay)
+{
+	int32		slot = (int32) (replay->next++ % replay->capacity);
+
+	replay->first = Max(replay->first, replay->next - replay->capacity);
+	return slot;
+}
+
+static void
+copy_state(float *to, Datum datum, int state_size)
+{
+	bytea	   *bytes = DatumGetByteaPP(datum);
+
+	if (VARSIZE_ANY_EXHDR(bytes) != state_size * sizeof(float))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("a transition has a state of %d bytes instead of %d", (int) VARSIZE_ANY_EXHDR(bytes),
+						(int) (state_size * sizeof(float)))));
+	memcpy(to, VARDATA_ANY(bytes), state_size * sizeof(float));
+}
+
+static void
+take_up(RlrecReplay *replay, HeapTuple tuple, TupleDesc descriptor)
+{
+	Datum		values[TRANSITION_N];
+	bool		nulls[TRANSITION_N];
+	int32		slot;
+
+	heap_deform_tuple(tuple, descriptor, values, nulls);
+	if (replay->next != DatumGetInt64(values[TRANSITION_ID - 1]))
+		replay->first = replay->next = DatumGetInt64(values[TRANSITION_ID - 1]);
+	slot = next_slot(replay);
+	replay->episode[slot] = DatumGetInt64(values[TRANSITION_EPISODE - 1]);
+	replay->action[slot] = DatumGetInt32(values[TRANSITION_ACTION - 1]);
+	replay->reward[slot] = DatumGetFloat4(values[TRANSITION_REWARD - 1]);
+	replay->propensity[slot] = DatumGetFloat4(values[TRANSITION_PROPENSITY - 1]);
+	replay->end[slot] = (uint8) DatumGetInt16(values[TRANSITION_ENDING - 1]);
+	copy_state(replay->state + (Size) slot * replay->state_size, values[TRANSITION_STATE - 1], replay->state_size);
+	if (!nulls[TRANSITION_NEXT_STATE - 1])
+		copy_state(replay->next_state + (Size) slot * replay->state_size, values[TRANSITION_NEXT_STATE - 1], replay->state_size);
+}
+
+/* Takes up the transitions that this backend has not seen. The agent's lock must be held, and the active snapshot be newer. */
+static void
+load_replay(const RlrecEnvironment *environment, Network *network, Relation table)
+{
+	Relation	index = index_open(rlrec_catalog_relation("transition_pkey"), AccessShareLock);
+	RlrecReplay *replay = &network->replay;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (replay->state == NULL)
+		create_replay(environment, network);
+	ScanKeyInit(&keys[0], TRANSITION_AGENT, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(environment->agent));
+	ScanKeyInit(&keys[1], TRANSITION_ID, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(replay->next));
+	scan = systable_beginscan_ordered(table, index, GetActiveSnapshot(), 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
+	{
+		CHECK_FOR_INTERRUPTS();
+		take_up(replay, tuple, RelationGetDescr(table));
+	}
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	network->online.transitions = replay->next;
+}
+
+static Datum
+state_bytes(const float *state, int state_size)
+{
+	Size		length = VARHDRSZ + state_size * sizeof(float);
+	bytea	   *bytes = palloc(length);
+
+	SET_VARSIZE(bytes, length);
+	memcpy(VARDATA(bytes), state, state_size * sizeof(float));
+	return PointerGetDatum(bytes);
+}
+
+static void
+insert_transition(const RlrecEnvironment *environment, Network *network, Relation table, const RlrecObservation *seen)
+{
+	Datum		values[TRANSITION_N];
+	bool		nulls[TRANSITION_N] = {false};
+	HeapTuple	tuple;
+
+	values[TRANSITION_AGENT - 1] = Int64GetDatum(environment->agent);
+	values[TRANSITION_ID - 1] = Int64GetDatum(network->replay.next);
+	values[TRANSITION_EPISODE - 1] = Int64GetDatum(seen->episode);
+	values[TRANSITION_ACTION - 1] = Int32GetDatum(seen->action);
+	values[TRANSITION_REWARD - 1] = Float4GetDatum((float4) seen->reward);
+	values[TRANSITION_PROPENSITY - 1] = Float4GetDatum((float4) seen->propensity);
+	values[TRANSITION_ENDING - 1] = Int16GetDatum(seen->end);
+	values[TRANSITION_STATE - 1] = state_bytes(seen->state.vector, environment->state_size);
+	nulls[TRANSITION_NEXT_STATE - 1] = seen->end == RLREC_TERMINATED;
+	if (seen->end != RLREC_TERMINATED)
+		values[TRANSITION_NEXT_STATE - 1] = state_bytes(seen->next_state.vector, environment->state_size);
+	tuple = heap_form_tuple(RelationGetDescr(table), values, nulls);
+	CatalogTupleInsert(table, tuple);
+	take_up(&network->replay, tuple, RelationGetDescr(table));
+	CommandCounterIncrement();
+	UpdateActiveSnapshotCommandId();
+	network->online.transitions = network->replay.next;
+}
+
+/* ---------------------------------------------------------------- acting and observing */
+
+void
+rlrec_network_policy(const RlrecEnvironment *environment, const RlrecEnvironmentState *state, bool explore, double *p)
+{
+	Network    *network = load_network(environment);
+	float	   *single = palloc_array(float, environment->n_actions);
+
+	environment->online->policy(&network->online, state->vector, explore, single);
+	for (int a = 0; a < environment->n_actions; a++)
+		p[a] = single[a];
+}
+
+void
+rlrec_network_values(const RlrecEnvironment *environment, const RlrecEnvironmentState *state, double *q)
+{
+	Network    *network = load_network(environment);
+	float	   *single = palloc_array(float, environment->n_actions);
+
+	environment->online->values(&network->online, state->vector, single);
+	for (int a = 0; a < environment->n_actions; a++)
+		q[a] = single[a];
+}
+
+static void
+learn(const RlrecEnvironment *environment, Network *network)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec learning", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	environment->online->learn(&network->online, &network->replay);
+	if (GetCurrentTransactionNestLevel() > 1)
+		save_network(network);
+	else
+		network->unsaved = true;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/* The newest committed state of things is what counts, whatever the transaction's isolation: the lock orders who observes. */
+void
+rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservation *seen)
+{
+	RlrecObservation observation = *seen;
+	Network    *network;
+	Relation	table;
+
+	rlrec_environment_lock(environment, true);
+	PushCopiedSnapshot(GetLatestSnapshot());
+	network = load_network(environment);
+	network->changed = true;
+	if (GetCurrentTransactionNestLevel() > 1 && network->unsaved && network->copy_context == NULL)
+		take_copy(network);
+	table = table_open(rlrec_catalog_relation("transition"), RowExclusiveLock);
+	load_replay(environment, network, table);
+	if (isnan(observation.propensity))
+	{
+		float	   *p = palloc_array(float, environment->n_actions);
+
+		environment->online->policy(&network->online, seen->state.vector, true, p);
+		observation.propensity = p[seen->action];
+	}
+	insert_transition(environment, network, table, &observation);
+	table_close(table, RowExclusiveLock);
+	if (seen->end != 0)
+	{
+		rlrec_episodes_add(environment->agent);
+		network->online.episodes++;
+	}
+	if (environment->online->due(&network->online, &network->replay))
+		learn(environment, network);
+	PopActiveSnapshot();
+}

@@ -1,0 +1,234 @@
+/*
+ * qrows.c
+ *	  The rows of rlrec.qtable: the action values of a state, read and changed.
+ *
+ * Values are changed by heap updates: the state's row is locked in its newest version first, as UPDATE does under READ COMMITTED, and nothing
+ * that is indexed changes, so that the update stays within the page where there is room. No right is checked here; the caller has.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "environment/qrows.h"
+#include "store/catalog.h"
+
+/* Columns of rlrec.qtable, in the order of sql/environment.sql */
+enum
+{
+	QTABLE_AGENT = 1, QTABLE_STATE, QTABLE_PART, QTABLE_ENTRIES, QTABLE_N = QTABLE_ENTRIES
+};
+
+void
+rlrec_qrow_unpack(const RlrecEnvironment *environment, const RlrecQTable *entries, double *q, int64 *visits)
+{
+	int			n = entries ? rlrec_qtable_n(entries) : 0;
+	int			a = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		RlrecQEntry entry = rlrec_qtable_entry(entries, i);
+		int			order = 1;
+
+		while (a < environment->n_actions)
+		{
+			order = strncmp(environment->action[a], entry.action, entry.length);
+			if (order == 0)
+				order = environment->action[a][entry.length] != '\0';
+			if (order >= 0)
+				break;
+			q[a] = environment->tabular.initial;
+			if (visits)
+				visits[a] = 0;
+			a++;
+		}
+		if (order != 0)
+			continue;			/* an action that the agent has no longer */
+		q[a] = entry.q;
+		if (visits)
+			visits[a] = entry.visits;
+		a++;
+	}
+	for (; a < environment->n_actions; a++)
+	{
+		q[a] = environment->tabular.initial;
+		if (visits)
+			visits[a] = 0;
+	}
+}
+
+/* The tuple of a state in the scan's buffer; NULL when the active snapshot sees none. */
+static HeapTuple
+find_tuple(Relation table, const RlrecEnvironment *environment, const char *state, int length, int part, SysScanDesc *scan)
+{
+	ScanKeyData keys[3];
+
+	ScanKeyInit(&keys[0], QTABLE_AGENT, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(environment->agent));
+	ScanKeyInit(&keys[1], QTABLE_STATE, BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(cstring_to_text_with_len(state, length)));
+	ScanKeyInit(&keys[2], QTABLE_PART, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(part));
+	*scan = systable_beginscan(table, rlrec_catalog_relation("qtable_pkey"), true, GetActiveSnapshot(), 3, keys);
+	return systable_getnext(*scan);
+}
+
+/* Detoasted, in the tuple or palloc'd */
+static RlrecQTable *
+tuple_entries(Relation table, HeapTuple tuple)
+{
+	bool		isnull;
+
+	return (RlrecQTable *) PG_DETOAST_DATUM(heap_getattr(tuple, QTABLE_ENTRIES, RelationGetDescr(table), &isnull));
+}
+
+void
+rlrec_qrows_read(const RlrecEnvironment *environment, const char *state, int length, int part, double *q, int64 *visits)
+{
+	Relation	table = table_open(rlrec_catalog_relation("qtable"), AccessShareLock);
+	SysScanDesc scan;
+	HeapTuple	tuple = find_tuple(table, environment, state, length, part, &scan);
+
+	rlrec_qrow_unpack(environment, HeapTupleIsValid(tuple) ? tuple_entries(table, tuple) : NULL, q, visits);
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+}
+
+/* A row without values, unless there is one by now. */
+static void
+insert_row(const RlrecEnvironment *environment, Relation table, const char *state, int length, int part)
+{
+	Oid			types[] = {INT8OID, TEXTOID, INT2OID, TupleDescAttr(RelationGetDescr(table), QTABLE_ENTRIES - 1)->atttypid};
+	Datum		values[4];
+	RlrecQTable *empty = rlrec_qtable_build(0, NULL);
+
+	values[0] = Int64GetDatum(environment->agent);
+	values[1] = PointerGetDatum(cstring_to_text_with_len(state, length));
+	values[2] = Int16GetDatum(part);
+	values[3] = PointerGetDatum(empty);
+	SPI_connect();
+	rlrec_catalog_execute("INSERT INTO rlrec.qtable (agent, state, part, entries) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+						  4, types, values, NULL);
+	SPI_finish();
+}
+
+/* Locks the newest version of the tuple at a place; false when it was deleted. */
+static bool
+lock_tuple(Relation table, ItemPointer place, RlrecQRow *row)
+{
+	TupleTableSlot *slot = table_slot_create(table, NULL);
+	TM_FailureData failure;
+	TM_Result	result;
+	uint8		flags = TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS;
+
+	if (!IsolationUsesXactSnapshot())
+		flags |= TUPLE_LOCK_FLAG_FIND_LAST_VERSION;
+	result = table_tuple_lock(table, place, GetActiveSnapshot(), slot, GetCurrentCommandId(true), LockTupleNoKeyExclusive, LockWaitBlock,
+							  flags, &failure);
+	if (IsolationUsesXactSnapshot() && (result == TM_Updated || result == TM_Deleted))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update"),
+				 errhint("Retry the transaction.")));
+	if (result == TM_Ok)
+	{
+		row->tuple = ExecCopySlotHeapTuple(slot);
+		row->place = slot->tts_tid;
+	}
+	else if (result != TM_Deleted)
+		elog(ERROR, "unexpected result %d of table_tuple_lock()", result);
+	ExecDropSingleTupleTableSlot(slot);
+	return result == TM_Ok;
+}
+
+void
+rlrec_qrow_lock(const RlrecEnvironment *environment, Relation table, const char *state, int length, int part, RlrecQRow *row)
+{
+	bool		locked = false;
+
+	while (!locked)
+	{
+		SysScanDesc scan;
+		HeapTuple	tuple = find_tuple(table, environment, state, length, part, &scan);
+		bool		found = HeapTupleIsValid(tuple);
+		ItemPointerData place;
+
+		if (found)
+			place = tuple->t_self;
+		systable_endscan(scan);
+		if (found)
+			locked = lock_tuple(table, &place, row);
+		else
+			insert_row(environment, table, state, length, part);
+		if (!locked)
+		{
+			CHECK_FOR_INTERRUPTS();
+			PopActiveSnapshot();
+			PushCopiedSnapshot(GetTransactionSnapshot());
+		}
+	}
+	row->entries = tuple_entries(table, row->tuple);
+	rlrec_qrow_unpack(environment, row->entries, row->q, row->visits);
+}
+
+/* Puts row->entries in the row's place. */
+static void
+update_row(Relation table, RlrecQRow *row)
+{
+	Datum		values[QTABLE_N] = {0};
+	bool		nulls[QTABLE_N] = {false};
+	bool		replace[QTABLE_N] = {false};
+
+	values[QTABLE_ENTRIES - 1] = PointerGetDatum(row->entries);
+	replace[QTABLE_ENTRIES - 1] = true;
+	CatalogTupleUpdate(table, &row->place, heap_modify_tuple(row->tuple, RelationGetDescr(table), values, nulls, replace));
+	CommandCounterIncrement();
+	UpdateActiveSnapshotCommandId();
+}
+
+void
+rlrec_qrow_store(const RlrecEnvironment *environment, Relation table, RlrecQRow *row, int action)
+{
+	const char *name = environment->action[action];
+	int			length = (int) strlen(name);
+	int			i = rlrec_qtable_find(row->entries, name, length);
+
+	if (i < 0)
+		row->entries = rlrec_qtable_with(row->entries, name, length, &i);
+	rlrec_qtable_set(row->entries, i, row->q[action], row->visits[action]);
+	update_row(table, row);
+}
+
+void
+rlrec_qrow_write(const RlrecEnvironment *environment, Relation table, const char *state, int length, int part, const double *q,
+				 const int64 *visits)
+{
+	int			actions = environment->n_actions;
+	RlrecQRow	row = {.q = palloc_array(double, actions), .visits = palloc_array(int64, actions)};
+	RlrecQEntry *entries;
+	int			n = 0;
+
+	rlrec_qrow_lock(environment, table, state, length, part, &row);
+	if (memcmp(row.visits, visits, actions * sizeof(int64)) == 0)
+		return;
+	entries = palloc_array(RlrecQEntry, rlrec_qtable_n(row.entries) + actions);
+	for (int e = 0; e < rlrec_qtable_n(row.entries); e++)
+	{
+		entries[n] = rlrec_qtable_entry(row.entries, e);
+		if (rlrec_environment_action(environment, entries[n].action, entries[n].length) < 0)
+			n++;
+	}
+	for (int a = 0; a < actions; a++)
+		if (visits[a] > 0)
+			entries[n++] = (RlrecQEntry) {environment->action[a], (int) strlen(environment->action[a]), q[a], visits[a]};
+	row.entries = rlrec_qtable_build(n, entries);
+	update_row(table, &row);
+}
