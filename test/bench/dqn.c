@@ -1,6 +1,6 @@
 /*
  * dqn.c
- *	  Times a gradient step of dqn, sampling included, in microseconds: dqn BLOCKS prints the least mean of a block of 10.
+ *	  Times a gradient step of dqn, sampling included, in microseconds: dqn STEPS prints the least of so many.
  */
 #include "postgres.h"
 
@@ -11,7 +11,6 @@
 #define STATE 4
 #define ACTIONS 2
 #define FILL 10000
-#define STEPS 10
 
 static double
 microseconds(void)
@@ -37,7 +36,7 @@ observe(Run *run)
 int
 main(int n, char **argument)
 {
-	int			blocks = n > 1 ? atoi(argument[1]) : 20;
+	int			steps = n > 1 ? atoi(argument[1]) : 1000;
 	const int	widths[] = {64, 128};
 	double		least = 1e300;
 	Run			run;
@@ -58,13 +57,12 @@ main(int n, char **argument)
 	run_start(&run, &rlrec_dqn_online, STATE, ACTIONS, 1);
 	while (run.replay.next < FILL)
 		observe(&run);
-	for (int b = 0; b < blocks; b++)
+	for (int i = 0; i < steps; i++)
 	{
 		double		began = microseconds();
 
-		for (int i = 0; i < STEPS; i++)
-			observe(&run);
-		least = Min(least, (microseconds() - began) / STEPS);
+		observe(&run);
+		least = Min(least, microseconds() - began);
 	}
 	printf("%.2f\n", least);
 	return 0;
