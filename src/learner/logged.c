@@ -27,6 +27,7 @@ static const RlrecOption actor_critic_options[] = {
 	{"gamma", RLREC_OPTION_REAL, 0.5, 0, 1, "discount of rewards that follow"},
 	{"bootstrap", RLREC_OPTION_CHOICE, 0, 0, 0, "double, sarsa, expectile"},
 	{"value_loss", RLREC_OPTION_REAL, 0.1, 1e-6, 1000, "weight of the values' loss, the next item's being 1"},
+	{"share", RLREC_OPTION_BOOL, 0, 0, 1, "whether the values' loss trains the encoder too"},
 	{"conservative", RLREC_OPTION_REAL, 0, 0, 1000, "weight of the penalty on values of actions that the log has not"},
 	{"unobserved", RLREC_OPTION_REAL, 0, 0, 1000, "weight of the loss by which sampled actions bring no reward"},
 	{"huber", RLREC_OPTION_REAL, 1, 1e-6, 1e6, "error of a value, in deviations of the reward, from which its loss grows linearly"},
@@ -80,6 +81,7 @@ actor_critic_objective(const Jsonb *given, List **names)
 	o.cap = rlrec_option_real(given, actor_critic_options, "cap");
 	o.gamma = rlrec_option_real(given, actor_critic_options, "gamma");
 	o.loss = rlrec_option_real(given, actor_critic_options, "value_loss");
+	o.shared = rlrec_option_bool(given, actor_critic_options, "share");
 	o.conservative = rlrec_option_real(given, actor_critic_options, "conservative");
 	o.unobserved = rlrec_option_real(given, actor_critic_options, "unobserved");
 	o.huber = rlrec_option_real(given, actor_critic_options, "huber");
@@ -113,7 +115,7 @@ reinforce_objective(const Jsonb *given)
 static RlrecObjective
 dqn_objective(const Jsonb *given)
 {
-	RlrecObjective o = {.values = 1, .bootstrap = RLREC_BOOTSTRAP_DOUBLE, .blend = {1}};
+	RlrecObjective o = {.values = 1, .shared = true, .bootstrap = RLREC_BOOTSTRAP_DOUBLE, .blend = {1}};
 
 	o.gamma = rlrec_option_real(given, dqn_options, "gamma");
 	o.loss = rlrec_option_real(given, dqn_options, "value_loss");

@@ -372,6 +372,16 @@ finishing_epochs(const RlrecNextItem *config, int best)
 	return (int) ceil(config->finish * best);
 }
 
+/* What weights are judged by: NDCG@10 by rewards, or the policy's alone while the weight of values in the score is to be found. */
+static double
+figure(RlrecTrainer *t, const real *weights)
+{
+	double		plain;
+	double		by_rewards = rlrec_trainer_validate(t, weights, &plain);
+
+	return t->config->objective != NULL && t->config->objective->choose ? plain : by_rewards;
+}
+
 /* Starts from a checkpoint, or from `start`; both may be NULL. The start is the best there is until an epoch is better. */
 static void
 begin(RlrecTrainer *t, const RlrecNextItemStart *start, RlrecPast *past)
@@ -382,14 +392,14 @@ begin(RlrecTrainer *t, const RlrecNextItemStart *start, RlrecPast *past)
 	{
 		ereport(NOTICE, (errmsg("training goes on after epoch %d, where an earlier one was interrupted", t->epoch)));
 		if (!same_events)
-			t->validation = rlrec_trainer_validate(t, t->best, NULL);
+			t->validation = figure(t, t->best);
 		return;
 	}
 	if (start == NULL)
 		return;
 	rlrec_trainer_warm(t, start);
 	copy(t, t->parameters, t->best);
-	t->validation = rlrec_trainer_validate(t, t->best, NULL);
+	t->validation = figure(t, t->best);
 	ereport(DEBUG1, (errmsg_internal("start: validation NDCG@10 %.4f", t->validation)));
 }
 
@@ -398,7 +408,7 @@ static void
 judge(RlrecTrainer *t, double loss, double trained, instr_time started)
 {
 	const real *weights = t->average != NULL ? t->average : t->parameters;
-	double		ndcg = rlrec_trainer_validate(t, weights, NULL);
+	double		ndcg = figure(t, weights);
 
 	ereport(DEBUG1,
 			(errmsg_internal("epoch %d: loss %.4f, validation NDCG@10 %.4f, %.2f s training, %.2f s validation, total %.1f s",

@@ -173,7 +173,7 @@ value_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, const RlrecActions *
 		shard->dq[r * width] += error;
 	}
 	rlrec_head_backward(n, d, &head, h, shard->target + i, shard->positive + at, compared, shard->x, shard->dq, &gradient, shard->dx,
-						shard->dheads + at, shard->dpositive + at, dactions);
+						o->shared ? shard->dheads + at : NULL, o->shared ? shard->dpositive + at : NULL, o->shared ? dactions : NULL);
 	return o->loss * loss;
 }
 

@@ -40,12 +40,13 @@ typedef struct RlrecObjective
 	RlrecBootstrap bootstrap;
 	real		gamma;			/* of the first head; that of others is 0 */
 	real		loss;			/* weight of the heads' losses, the policy's being 1; 0 where only V is learned */
+	bool		shared;			/* they train encoder and embeddings too, not the heads alone */
 	real		conservative;	/* weight of logsumexp Q(s,.) - Q(s,a) */
 	real		unobserved;		/* weight of the mean loss of sampled actions that pay `nothing` and leave the state as it is */
 	real		nothing;		/* no reward, on the first head's scale */
 	real		expectile;		/* that V is of Q */
 	real		huber;			/* error up to which the loss of values is quadratic */
-	bool		choose;			/* the weight of the first head in the score is found on the users who validate */
+	bool		choose;			/* the weight of the first head in the score is found on the users who validate, after training */
 	real		blend[RLREC_MAX_HEADS]; /* weights of the heads of values in the score */
 } RlrecObjective;
 

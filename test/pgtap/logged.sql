@@ -1,6 +1,6 @@
 -- The learners that learn of rewards from a log: actor_critic, reinforce, dqn; and NDCG weighed by rewards.
 SET client_min_messages = warning;
-SELECT plan(51);
+SELECT plan(53);
 
 CREATE FUNCTION learned(agent text, events regclass, learner text, more jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
@@ -94,12 +94,17 @@ SELECT is(ARRAY[after('{50,1}', 'chosen'), after('{50,2}', 'chosen')], '{10,20}'
 SELECT rlrec_alter_agent('critic', options => (SELECT options FROM rlrec.agents WHERE name = 'critic') || '{"warm_start": "all", "epochs": 1, "learning_rate": 1e-9, "finish": 0}') \g /dev/null
 CREATE FUNCTION weights(threads int, learner text, more jsonb) RETURNS rlrec_weights LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM learned(learner || threads, 'choices', learner, more || jsonb_build_object('epochs', 3, 'threads', threads, 'dropout', 0.1));
+	PERFORM learned(learner || threads, 'choices', learner, more || jsonb_build_object('epochs', 3, 'threads', threads % 2 + 1, 'dropout', 0.1));
 	RETURN rlrec_model_weights(learner || threads);
 END
 $$;
-SELECT ok(weights(1, learner, more) = weights(2, learner, more), learner || ': one thread and two come to the same weights')
-FROM (VALUES ('actor_critic', '{"unobserved": 1, "conservative": 0.1, "advantage": "linear"}'::jsonb), ('reinforce', '{"top_k": 3, "baseline": "state"}'), ('dqn', '{}')) l(learner, more);
+CREATE FUNCTION embeddings(threads int, learner text, more jsonb) RETURNS float8[] LANGUAGE sql AS $$
+SELECT rlrec_weights_tensor(weights(threads, learner, more), 'item_embedding')
+$$;
+SELECT ok(embeddings(1, 'actor_critic', '{"gamma": 0}') = embeddings(2, 'supervised', '{}'), 'values that do not share leave the policy what supervised is');
+SELECT ok(embeddings(3, 'actor_critic', '{"gamma": 0, "share": true}') <> embeddings(4, 'supervised', '{}'), 'and those that share do not');
+SELECT ok(weights(6, learner, more) = weights(7, learner, more), learner || ': one thread and two come to the same weights')
+FROM (VALUES ('actor_critic', '{"unobserved": 1, "conservative": 0.1, "advantage": "linear", "share": true}'::jsonb), ('reinforce', '{"top_k": 3, "baseline": "state"}'), ('dqn', '{}')) l(learner, more);
 SELECT rlrec_create_agent('imported', 'choices', learner => 'dqn') \g /dev/null
 SELECT is(rlrec_import_model('imported', rlrec_model_weights('cql'), true), 1, 'weights travel');
 SELECT is(ARRAY[after('{1}', 'imported'), after('{2}', 'imported')], '{11,21}', 'with the values in them');
