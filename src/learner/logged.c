@@ -168,42 +168,76 @@ standardize(int64 n, float *reward)
 	return -mean / deviation;
 }
 
-/* Events with a positive reward: worth[n], in the order of the users; returns n. */
+/* How many events have a positive reward, and how many others come after such an event of their user */
 static int64
-read_worth(const RlrecEvents *events, float *worth)
+count_events(const RlrecEvents *events, int64 *refused)
 {
 	int64		n = 0;
 
+	*refused = 0;
 	for (int32 u = 0; u < events->users.n; u++)
 	{
+		int64		before = n;
+
 		CHECK_FOR_INTERRUPTS();
 		for (int64 e = events->start[u]; e < events->end[u]; e++)
 			if (events->reward[e] > 0)
-			{
-				if (worth != NULL)
-					worth[n] = events->reward[e];
 				n++;
-			}
+			else if (n > before)
+				(*refused)++;
 	}
 	return n;
 }
 
-/* reward[n]: 1 where the event is of that type, else 0 */
+/* What head k of values learns of each event, reward[n + n_refused]: the event's reward, or of a type whether it is of it */
 static void
-read_task(const RlrecEvents *events, int type, float *reward)
+read_reward(const RlrecEvents *events, int type, int64 n, float *reward)
 {
-	int64		n = 0;
+	int64		positive = 0;
 
 	for (int32 u = 0; u < events->users.n; u++)
 	{
+		int64		before = positive;
+
 		CHECK_FOR_INTERRUPTS();
 		for (int64 e = events->start[u]; e < events->end[u]; e++)
+		{
+			float		learned = type == 0 ? events->reward[e] : events->type[e] == type;
+
 			if (events->reward[e] > 0)
-				reward[n++] = events->type[e] == type;
+				reward[positive++] = learned;
+			else if (positive > before)
+				reward[n++] = learned;
+		}
 	}
 }
 
-/* credit[n]: the discounted rewards from the event to the end of its episode, over their mean, less `less` */
+/* The refused events of rewards, by the event that they come after */
+static void
+read_refused(const RlrecEvents *events, int64 n, RlrecRewards *rewards)
+{
+	int64	   *start = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(n + 1, sizeof(int64)));
+	int32	   *item = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(rewards->n_refused, sizeof(int32)));
+	int64		positive = 0;
+	int64		refused = 0;
+
+	for (int32 u = 0; u < events->users.n; u++)
+	{
+		int64		before = positive;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int64 e = events->start[u]; e < events->end[u]; e++)
+			if (events->reward[e] > 0)
+				start[positive++] = refused;
+			else if (positive > before)
+				item[refused++] = events->item[e];
+	}
+	start[n] = refused;
+	rewards->refused = item;
+	rewards->refused_start = start;
+}
+
+/* credit[n]: the discounted rewards from the event to the end of its episode, over the mean of their sizes, less `less` */
 static void
 read_returns(const RlrecEvents *events, double gamma, double session, double less, int64 n, float *credit)
 {
@@ -218,48 +252,52 @@ read_returns(const RlrecEvents *events, double gamma, double session, double les
 		CHECK_FOR_INTERRUPTS();
 		for (int64 e = events->end[u] - 1; e >= events->start[u]; e--)
 		{
-			if (!(events->reward[e] > 0))
-				continue;
 			if (session > 0 && later != PG_INT64_MAX && later - events->time[e] > session * USECS_PER_SEC)
 				to_go = 0;
 			later = events->time[e];
 			to_go = events->reward[e] + gamma * to_go;
+			if (!(events->reward[e] > 0))
+				continue;
 			credit[--at] = to_go;
-			mean += to_go / n;
+			mean += fabs(to_go) / n;
 		}
 	}
 	for (int64 i = 0; i < n; i++)
-		credit[i] = credit[i] / mean - less;
+		credit[i] = credit[i] / Max(mean, 1e-30) - less;
 }
 
-/* What the heads learn; the credit is left alike. */
+/* Without tasks all values are of the agent's reward. The credit is left alike. */
 static RlrecRewards
-read_rewards(const RlrecEvents *events, const List *tasks, RlrecObjective *objective, int64 *events_n)
+read_rewards(const RlrecEvents *events, const List *tasks, RlrecObjective *objective, int64 *n_events)
 {
-	int64		n = read_worth(events, NULL);
-	float	   *worth = allocate(n);
-	float	   *reward = allocate(mul_size(Max(objective->values, 1), n));
+	RlrecRewards rewards = {0};
+	int64		n = count_events(events, &rewards.n_refused);
+	int64		all = n + rewards.n_refused;
+	float	   *worth = allocate(all);
+	float	   *reward = allocate(mul_size(Max(objective->values, 1), all));
 	float	   *credit = allocate(n);
 
-	(void) read_worth(events, worth);
+	read_reward(events, 0, n, worth);
 	for (int k = 0; k < objective->values; k++)
 	{
-		float	   *own = reward + k * n;
-		int			type = tasks != NIL ? task_type(events, list_nth(tasks, k)) : 0;
 		double		nothing;
 
-		if (type > 0)
-			read_task(events, type, own);
-		else
-			memcpy(own, worth, n * sizeof(float));
-		nothing = standardize(n, own);
+		read_reward(events, tasks != NIL ? task_type(events, list_nth(tasks, k)) : 0, n, reward + k * all);
+		nothing = standardize(all, reward + k * all);
 		if (k == 0)
 			objective->nothing = nothing;
 	}
 	for (int64 i = 0; i < n; i++)
 		credit[i] = 1;
-	*events_n = n;
-	return (RlrecRewards) {worth, reward, credit};
+	if (objective->values == 0)
+		rewards.n_refused = 0;
+	if (rewards.n_refused > 0)
+		read_refused(events, n, &rewards);
+	rewards.worth = worth;
+	rewards.reward = reward;
+	rewards.credit = credit;
+	*n_events = n;
+	return rewards;
 }
 
 /* ---------------------------------------------------------------- the learners */

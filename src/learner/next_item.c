@@ -2,7 +2,7 @@
  * next_item.c
  *	  Training the history encoder to tell the next item of every history.
  *
- * next_item_step.c takes the steps; this file has the epochs around them.
+ * next_item_step.c takes the steps, next_item_validate.c says how good the weights are; this file has the epochs around them.
  *
  * The last item of every user with enough of them is kept for validation: after an epoch it is ranked among all items that the user has
  * not had. The weights of the best epoch are the result.
@@ -29,22 +29,8 @@
 /* Numbers of a block of logits, which should stay in the cache */
 #define LOGITS (1 << 18)
 
-/* Numbers of logits of users ranked at once, users of a validation, and how good a rank must be to count */
-#define RANKED (1 << 22)
-#define VALIDATION_USERS 10000
-#define RANKS 10
-
-/* Where fewer users have an event that the start has not learned, all users validate. */
-#define LEAST_VALIDATED 10
-
-/* Of the users with new events, one in so many keeps the last one for validation. */
-#define KEEPERS 10
-
 /* Above this many items and features a step with sampled negatives updates only the rows that it touched. */
 #define LAZY_ROWS 50000
-
-/* A user who has fewer keeps them all for training. */
-#define LEAST_EVENTS 3
 
 static bool
 interrupt_pending(void)
@@ -85,18 +71,11 @@ block_rows(const RlrecNextItem *config, int32 n_items)
 	return Max(Min(LOGITS / count_actions(config, n_items), 256), 16);
 }
 
-/* Users ranked at once */
-static int
-ranked_rows(int32 n_items)
-{
-	return Max(Min(RANKED / Max(n_items, 1), 64), 1);
-}
-
 /* Numbers of logits: of a block of a micro-batch, or of users who are ranked */
 static Size
 count_logits(const RlrecNextItem *config, int32 n_items)
 {
-	return Max(block_rows(config, n_items) * (Size) count_actions(config, n_items), ranked_rows(n_items) * (Size) n_items);
+	return Max(block_rows(config, n_items) * (Size) count_actions(config, n_items), rlrec_trainer_ranked(n_items) * (Size) n_items);
 }
 
 static Size
@@ -108,6 +87,13 @@ count_parameters(const RlrecNextItem *config, const RlrecSequences *data)
 							 rlrec_history_parameters(&config->shape)), heads);
 }
 
+/* Rows of targets of a micro-batch at most; of refused events as many as of positions, and what is more is left out. */
+static int
+count_rows(const RlrecSequences *data, int room)
+{
+	return data->rewards.n_refused > 0 ? 2 * room : room;
+}
+
 /* Numbers that a shard has for its objective */
 static Size
 objective_numbers(const RlrecNextItem *config, const RlrecSequences *data, Size room)
@@ -117,7 +103,7 @@ objective_numbers(const RlrecNextItem *config, const RlrecSequences *data, Size 
 
 	if (config->objective == NULL)
 		return 0;
-	return room * (5 * d + 8) + 2 * (Size) block_rows(config, data->n_items) * (d + actions) + 3 * actions;
+	return room * (5 * d + 8) + (count_rows(data, (int) room) - room) * (5 * d + 4) + 2 * (Size) block_rows(config, data->n_items) * (d + actions) + 3 * actions;
 }
 
 Size
@@ -174,25 +160,26 @@ create_shard_objective(RlrecTrainer *t, RlrecTrainerShard *shard)
 	const RlrecNextItem *config = t->config;
 	Size		d = config->shape.dimension;
 	Size		room = t->room;
+	Size		rows = t->row_room;
 	Size		actions = count_actions(config, t->data->n_items);
 
 	if (config->negatives == 0)
 	{
-		shard->positive = ALLOCATE(room * d, real);
-		shard->dpositive = ALLOCATE(room * d, real);
+		shard->positive = ALLOCATE(rows * d, real);
+		shard->dpositive = ALLOCATE(rows * d, real);
 		shard->correction = ALLOCATE(t->data->n_items, real);
 		for (int32 k = t->n_warm; k < t->data->n_items; k++)
 			shard->correction[t->catalog[k]] = COLD;
 	}
-	shard->event = ALLOCATE(room, int64);
+	shard->event = ALLOCATE(rows, int64);
 	shard->last = ALLOCATE(room, bool);
 	shard->foreseen = ALLOCATE(room * d, real);
 	shard->future = ALLOCATE(room, real);
-	shard->taken = ALLOCATE(room, real);
+	shard->taken = ALLOCATE(rows, real);
 	shard->value = ALLOCATE(room, real);
 	shard->behaviour = ALLOCATE(room, real);
 	shard->row_weight = ALLOCATE(room, real);
-	shard->dheads = ALLOCATE(room * d, real);
+	shard->dheads = ALLOCATE(rows * d, real);
 	shard->x = ALLOCATE(t->logits_rows * d + actions, real);
 	shard->dx = ALLOCATE(t->logits_rows * d + actions, real);
 	shard->q = ALLOCATE(t->logits_rows * actions, real);
@@ -214,8 +201,8 @@ create_shard(RlrecTrainer *t, RlrecTrainerShard *shard)
 	shard->dstates = ALLOCATE(room * d, real);
 	if (config->negatives > 0)
 	{
-		shard->positive = ALLOCATE(room * d, real);
-		shard->dpositive = ALLOCATE(room * d, real);
+		shard->positive = ALLOCATE(t->row_room * d, real);
+		shard->dpositive = ALLOCATE(t->row_room * d, real);
 		shard->negative = ALLOCATE(config->negatives * d, real);
 		shard->dnegative = ALLOCATE(config->negatives * d, real);
 		shard->correction = ALLOCATE(config->negatives, real);
@@ -224,12 +211,12 @@ create_shard(RlrecTrainer *t, RlrecTrainerShard *shard)
 	shard->item = ALLOCATE(room, int32);
 	shard->gap = ALLOCATE(room, uint8);
 	shard->type = ALLOCATE(room, uint8);
-	shard->target = ALLOCATE(room, int32);
-	shard->place = ALLOCATE(room, int32);
+	shard->target = ALLOCATE(t->row_room, int32);
+	shard->place = ALLOCATE(t->row_room, int32);
 	if (config->objective != NULL)
 		create_shard_objective(t, shard);
-	if (config->new_only || t->tail > 0)
-		shard->counted = ALLOCATE(room * d, real);
+	if (config->new_only || t->tail > 0 || t->row_room > t->room)
+		shard->counted = ALLOCATE(t->row_room * d, real);
 	shard->start = ALLOCATE(room + 1, int);
 	shard->mark = ALLOCATE(n_items, int32);
 	if (t->listed)
@@ -278,6 +265,7 @@ create(RlrecTrainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 	t->lazy = config->negatives > 0 && (int64) data->n_items + data->n_features > LAZY_ROWS;
 	t->listed = t->lazy || (config->negatives > 0 && data->n_features > 0);
 	t->room = micro_batch(config);
+	t->row_room = count_rows(data, t->room);
 	t->logits_rows = block_rows(config, data->n_items);
 	t->parameters = ALLOCATE(t->n, real);
 	t->m = ALLOCATE(t->n, real);
@@ -305,207 +293,6 @@ create(RlrecTrainer *t, const RlrecNextItem *config, const RlrecSequences *data)
 	copy(t, t->parameters, t->best);
 }
 
-/* ---------------------------------------------------------------- validation */
-
-/* logits (n,items) of the states (n,d), which change */
-static void
-score_states(const RlrecTrainer *t, RlrecTrainerShard *shard, int n)
-{
-	const RlrecObjective *o = t->config->objective;
-	int			items = t->data->n_items;
-	int			d = t->config->shape.dimension;
-	const real *x = shard->dstates;
-	RlrecHead	head[RLREC_MAX_HEADS];
-
-	if (o != NULL)
-	{
-		for (int k = 0; k < o->values; k++)
-			head[k] = rlrec_trainer_head(t, unconstify(real *, t->judged), k);
-		rlrec_head_blend(n, d, o->policy ? 1 : 0, o->values, head, t->blend, shard->dstates, shard->dheads);
-		x = shard->dheads;
-	}
-	rlrec_gemm_raw(false, true, n, items, d, 1, x, d, t->judged_e, d, 0, shard->logits, items);
-	for (int k = 0; o != NULL && k < o->values; k++)
-		for (int i = 0; t->blend[k] != 0 && i < n; i++)
-			rlrec_add(items, t->blend[k], head[k].bias, shard->logits + (size_t) i * items);
-}
-
-static void
-validate_task(RlrecPool *pool, int s, void *argument)
-{
-	RlrecTrainer *t = argument;
-	RlrecTrainerShard *shard = &t->shard[s];
-	const RlrecSequences *data = t->data;
-	const RlrecHistoryShape *shape = &t->config->shape;
-	const int32 *item = data->events.item;
-	int			d = shape->dimension;
-	RlrecHistoryWeights weights = rlrec_history_place(shape, (real *) t->judged + t->n_embedding);
-	int			ranked = Min(ranked_rows(data->n_items), t->room);
-
-	shard->ndcg = shard->reward_ndcg = shard->reward = 0;
-	memset(shard->mark, 0xff, data->n_items * sizeof(int32));
-	for (int32 at = s * ranked; at < t->n_validated; at += RLREC_SHARDS * ranked)
-	{
-		int			n = Min(ranked, t->n_validated - at);
-
-		for (int k = 0; k < n; k++)
-		{
-			int64		end = data->start[t->validated[at + k] + 1] - 1;
-			int64		begin = Max(data->start[t->validated[at + k]], end - shape->length);
-			RlrecHistoryEvents events = rlrec_history_events_from(&data->events, begin);
-
-			if (rlrec_pool_stopping(pool))
-				return;
-			rlrec_history_state(shape, &weights, t->judged_e, (int) (end - begin), &events, shard->dstates + (size_t) k * d,
-								shard->workspace);
-		}
-		score_states(t, shard, n);
-		for (int k = 0; k < n; k++)
-		{
-			int32		u = t->validated[at + k];
-			int64		end = data->start[u + 1] - 1;
-			const real *scores = shard->logits + (size_t) k * data->n_items;
-			real		wanted = scores[item[end]];
-			int			above = rlrec_count_at_least(data->n_items, scores, wanted);
-			double		gain;
-
-			/* neither itself nor what the user has had */
-			shard->mark[item[end]] = u;
-			above--;
-			for (int64 p = data->start[u]; p < end; p++)
-			{
-				int32		i = item[p];
-
-				above -= shard->mark[i] != u && scores[i] >= wanted;
-				shard->mark[i] = u;
-			}
-			gain = above >= 0 && above < RANKS ? 1 / log2(above + 2) : 0;	/* below 0 where scores are not finite */
-			shard->ndcg += gain;
-			shard->reward_ndcg += data->rewards.worth != NULL ? gain * data->rewards.worth[end] : gain;
-			shard->reward += data->rewards.worth != NULL ? data->rewards.worth[end] : 1;
-		}
-	}
-}
-
-/* Whether a user's last item is kept for validation; where only few are new, that of one user in KEEPERS. */
-static bool
-is_kept(const RlrecTrainer *t, int32 u)
-{
-	uint64		key = rlrec_random_key(t->config->seed, RLREC_STREAM_KEEPERS);
-
-	return t->data->start[u + 1] - t->data->start[u] >= LEAST_EVENTS &&
-		(!t->config->new_only || rlrec_random_below(key, u, KEEPERS) == 0);
-}
-
-/* Who validates */
-typedef enum Validators
-{
-	ALL_USERS,
-	FRESH_USERS,				/* whose last item the start has not learned */
-	STALE_USERS
-} Validators;
-
-static bool
-validates(const RlrecTrainer *t, int32 u, Validators who)
-{
-	return is_kept(t, u) && (who == ALL_USERS || (t->data->fresh[u] < t->data->start[u + 1]) == (who == FRESH_USERS));
-}
-
-/* Adds a sample of such users, at most so many; returns how many. */
-static int32
-add_validated(RlrecTrainer *t, Validators who, int32 at_most)
-{
-	uint64		key = rlrec_random_key(t->config->seed, RLREC_STREAM_VALIDATION);
-	int32		eligible = 0;
-	int32		n = 0;
-
-	for (int32 u = 0; u < t->data->n_users; u++)
-		eligible += validates(t, u, who);
-	for (int32 u = 0; u < t->data->n_users && n < at_most; u++)
-		if (validates(t, u, who) && rlrec_random_uniform(key, u) * eligible-- < at_most - n)
-			t->validated[t->n_validated + n++] = u;
-	t->n_validated += n;
-	return n;
-}
-
-/*
- * A start has learned the last item of some users already, so the others show what epochs are good for; where only what is new is
- * learned, as many of those show what is forgotten meanwhile. Where next to nothing is new, all do.
- */
-static void
-choose_validated(RlrecTrainer *t)
-{
-	t->validated = ALLOCATE(VALIDATION_USERS, int32);
-	if (t->data->fresh != NULL && t->config->new_only)
-		(void) add_validated(t, STALE_USERS, add_validated(t, FRESH_USERS, VALIDATION_USERS / 2));
-	else if (t->data->fresh != NULL)
-		(void) add_validated(t, FRESH_USERS, VALIDATION_USERS);
-	if (t->n_validated < LEAST_VALIDATED)
-	{
-		t->n_validated = 0;
-		(void) add_validated(t, ALL_USERS, VALIDATION_USERS);
-	}
-}
-
-/* NDCG@10 by rewards; plain, unless NULL, receives that by which all users count alike. */
-static double
-validate(RlrecTrainer *t, const real *judged, double *plain)
-{
-	double		ndcg = 0;
-	double		reward_ndcg = 0;
-	double		reward = 0;
-
-	t->judged = judged;
-	t->judged_e = t->judged;
-	if (t->data->n_features > 0)
-	{
-		rlrec_trainer_compose(t, NULL, 0, 0, t->judged);
-		t->judged_e = t->e;
-	}
-	rlrec_trainer_run(t, validate_task);
-	for (int s = 0; s < RLREC_SHARDS; s++)
-	{
-		ndcg += t->shard[s].ndcg;
-		reward_ndcg += t->shard[s].reward_ndcg;
-		reward += t->shard[s].reward;
-	}
-	if (plain != NULL)
-		*plain = t->n_validated > 0 ? ndcg / t->n_validated : NAN;
-	return t->n_validated > 0 ? reward_ndcg / reward : NAN;
-}
-
-/*
- * The weight of the first head in the score: of those with which the plain NDCG is not below the policy's, the one with the best NDCG by
- * rewards.
- */
-static void
-choose_blend(RlrecTrainer *t)
-{
-	static const real weights[] = {0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5};
-	real		best = 0;
-	double		least;
-	double		highest;
-
-	if (t->config->objective == NULL || !t->config->objective->choose || t->n_validated == 0)
-		return;
-	t->blend[0] = 0;
-	highest = validate(t, t->best, &least);
-	for (int k = 0; k < (int) lengthof(weights); k++)
-	{
-		double		ndcg;
-		double		reward_ndcg;
-
-		t->blend[0] = weights[k];
-		reward_ndcg = validate(t, t->best, &ndcg);
-		ereport(DEBUG1, (errmsg_internal("values weigh %g: validation NDCG@10 %.4f, by rewards %.4f", weights[k], ndcg, reward_ndcg)));
-		if (ndcg < least || reward_ndcg <= highest)
-			continue;
-		highest = reward_ndcg;
-		best = weights[k];
-	}
-	t->blend[0] = best;
-}
-
 /* ---------------------------------------------------------------- epochs */
 
 /*
@@ -524,7 +311,7 @@ choose_windows(const RlrecTrainer *t, RlrecWindow *windows)
 	{
 		int64		first = t->data->start[u];
 		int64		have = t->data->start[u + 1] - first;
-		int64		targets = (is_kept(t, u) && !t->finishing ? have - 1 : have) - 1;
+		int64		targets = (rlrec_trainer_keeps(t, u) && !t->finishing ? have - 1 : have) - 1;
 		int64		inputs = targets + t->tail;
 		int64		old = t->config->new_only && t->data->fresh != NULL ? Max(t->data->fresh[u] - first - 1, 0) : 0;	/* targets that do not count */
 
@@ -595,14 +382,14 @@ begin(RlrecTrainer *t, const RlrecNextItemStart *start, RlrecPast *past)
 	{
 		ereport(NOTICE, (errmsg("training goes on after epoch %d, where an earlier one was interrupted", t->epoch)));
 		if (!same_events)
-			t->validation = validate(t, t->best, NULL);
+			t->validation = rlrec_trainer_validate(t, t->best, NULL);
 		return;
 	}
 	if (start == NULL)
 		return;
 	rlrec_trainer_warm(t, start);
 	copy(t, t->parameters, t->best);
-	t->validation = validate(t, t->best, NULL);
+	t->validation = rlrec_trainer_validate(t, t->best, NULL);
 	ereport(DEBUG1, (errmsg_internal("start: validation NDCG@10 %.4f", t->validation)));
 }
 
@@ -611,7 +398,7 @@ static void
 judge(RlrecTrainer *t, double loss, double trained, instr_time started)
 {
 	const real *weights = t->average != NULL ? t->average : t->parameters;
-	double		ndcg = validate(t, weights, NULL);
+	double		ndcg = rlrec_trainer_validate(t, weights, NULL);
 
 	ereport(DEBUG1,
 			(errmsg_internal("epoch %d: loss %.4f, validation NDCG@10 %.4f, %.2f s training, %.2f s validation, total %.1f s",
@@ -681,7 +468,7 @@ rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data, c
 
 	rlrec_blas_load();
 	create(t, config, data);
-	choose_validated(t);
+	rlrec_trainer_choose_validated(t);
 	t->pool = rlrec_pool_create(config->threads, interrupt_pending);
 	if (t->pool == NULL)
 		ereport(ERROR,
@@ -694,7 +481,7 @@ rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data, c
 		if (choose_windows(t, windows) > 0)
 		{
 			train(t, windows, past);
-			choose_blend(t);
+			rlrec_trainer_choose_blend(t);
 			finish(t, windows);
 		}
 		else if (start != NULL)

@@ -26,8 +26,11 @@ typedef struct RlrecNextItemNames
 typedef struct RlrecRewards
 {
 	const float *worth;			/* [events] by which validation weighs them */
-	const float *reward;		/* (values,events) as each head of values learns them */
 	const float *credit;		/* [events] of which the weights of positions are made */
+	const float *reward;		/* (values, events + n_refused) as each head of values learns them, the refused ones last */
+	int64		n_refused;		/* events without a positive reward: in no history, but values learn of them */
+	const int32 *refused;		/* [n_refused] their items */
+	const int64 *refused_start; /* [events + 1] those after event e, before the user's next one, are refused_start[e] .. [e + 1] - 1 */
 } RlrecRewards;
 
 /* What is learned from: user u has the events start[u] .. start[u + 1] - 1, oldest first. */

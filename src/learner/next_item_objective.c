@@ -3,7 +3,8 @@
  *	  What a micro-batch learns of rewards: its heads' losses, and how much each position of the next-item loss counts.
  *
  * A transition is a position of a history that has a target: the state after an event, the item of the next event as the action, that
- * event's reward, and the state after it, which is the next position's. The end of a history has no future.
+ * event's reward, and the state after it, which is the next position's. The end of a history has no future. What was refused in a state, an event
+ * without a positive reward, is a transition too, which leaves the state as it is.
  */
 #include "postgres.h"
 
@@ -94,15 +95,17 @@ look_ahead(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, int
 		sarsa(t, shard);
 }
 
-/* What head k is to say of target i */
+/* What head k is to say of row i, a target or a refused event */
 static real
 value_target(const RlrecTrainer *t, const RlrecTrainerShard *shard, int k, int i)
 {
-	real		reward = t->data->rewards.reward[k * t->data->start[t->data->n_users] + shard->event[i]];
+	int64		n = t->data->start[t->data->n_users] + t->data->rewards.n_refused;
+	bool		refused = i >= shard->n_targets;
+	real		reward = t->data->rewards.reward[k * n + shard->event[i]];
 
-	if (k > 0 || !rlrec_objective_looks_ahead(t->config->objective) || shard->last[i])
+	if (k > 0 || !rlrec_objective_looks_ahead(t->config->objective) || (!refused && shard->last[i]))
 		return reward;
-	return reward + t->config->objective->gamma * shard->future[shard->place[i] + 1];
+	return reward + t->config->objective->gamma * shard->future[shard->place[i] + !refused];
 }
 
 /* The loss of actions that were not taken, n rows of the head's q from target i on; its gradient is added to dq. */
@@ -133,7 +136,7 @@ unobserved_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, const RlrecActi
 	return o->unobserved * loss;
 }
 
-/* The losses of head k of values in n targets from i on, whose states are h */
+/* The losses of head k of values in n rows from i on, all targets or all refused, whose states are h */
 static double
 value_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, const RlrecActions *actions, real *dactions, int k, int i, int n, const real *h)
 {
@@ -141,14 +144,15 @@ value_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, const RlrecActions *
 	int			d = t->config->shape.dimension;
 	size_t		at = (size_t) i * d;
 	RlrecActions none = {0};
-	const RlrecActions *compared = o->conservative > 0 || o->unobserved > 0 ? actions : &none;
+	bool		compares = i < shard->n_targets && (o->conservative > 0 || o->unobserved > 0);
+	const RlrecActions *compared = compares ? actions : &none;
 	size_t		width = 1 + compared->n;
 	RlrecHead	head = rlrec_trainer_head(t, t->parameters, k);
 	RlrecHead	gradient = rlrec_trainer_head(t, shard->gradient, k);
 	double		loss = 0;
 
 	rlrec_head_forward(n, d, &head, h, shard->target + i, shard->positive + at, compared, shard->x, shard->q);
-	if (o->conservative > 0)
+	if (compares && o->conservative > 0)
 	{
 		memcpy(shard->dq, shard->q, n * width * sizeof(real));
 		loss += o->conservative * rlrec_loss_actions(n, actions->n, t->weight * o->loss * o->conservative, actions->item, shard->correction,
@@ -156,7 +160,7 @@ value_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, const RlrecActions *
 	}
 	else
 		memset(shard->dq, 0, n * width * sizeof(real));
-	if (o->unobserved > 0)
+	if (compares && o->unobserved > 0)
 		loss += unobserved_loss(t, shard, actions, i, n);
 	for (int r = 0; r < n; r++)
 	{
@@ -238,9 +242,10 @@ rlrec_trainer_learn_heads(const RlrecTrainer *t, RlrecTrainerShard *shard, Rlrec
 	int			m = t->config->negatives;
 	RlrecActions actions = {m > 0 ? m : t->data->n_items, m > 0 ? shard->sample : NULL, m > 0 ? shard->negative : t->e};
 	real	   *dactions = m > 0 ? shard->dnegative : shard->gradient;
+	int			n_rows = shard->n_targets + shard->n_refused;
 	double		loss = 0;
 
-	memset(shard->dheads, 0, (size_t) shard->n_targets * d * sizeof(real));
+	memset(shard->dheads, 0, (size_t) n_rows * d * sizeof(real));
 	if (rlrec_objective_looks_ahead(o))
 		look_ahead(t, shard, pool, n, states, &actions);
 	for (int i = 0; i < shard->n_targets && !rlrec_pool_stopping(pool); i += t->logits_rows)
@@ -257,5 +262,8 @@ rlrec_trainer_learn_heads(const RlrecTrainer *t, RlrecTrainerShard *shard, Rlrec
 		for (int r = i; r < i + rows; r++)
 			shard->row_weight[r] = row_weight(t, shard, r);
 	}
+	for (int i = shard->n_targets; i < n_rows && o->loss > 0 && !rlrec_pool_stopping(pool); i += t->logits_rows)
+		for (int k = 0; k < o->values; k++)
+			loss += value_loss(t, shard, &actions, dactions, k, i, Min(t->logits_rows, n_rows - i), counted + (size_t) i * d);
 	return loss;
 }

@@ -223,8 +223,11 @@ fingerprint_of(const RlrecTrainer *t)
 	if (t->config->objective != NULL)
 	{
 		result.events = hash_array(result.events, data->rewards.worth, n * sizeof(float));
-		result.events = hash_array(result.events, data->rewards.reward, t->config->objective->values * n * sizeof(float));
 		result.events = hash_array(result.events, data->rewards.credit, n * sizeof(float));
+		result.events = hash_array(result.events, data->rewards.reward, t->config->objective->values * (n + data->rewards.n_refused) * sizeof(float));
+		result.events = hash_array(result.events, data->rewards.refused, data->rewards.n_refused * sizeof(int32));
+		if (data->rewards.n_refused > 0)
+			result.events = hash_array(result.events, data->rewards.refused_start, (n + 1) * sizeof(int64));
 	}
 	result.events = hash_dictionary(result.events, &data->names.items);
 	result.events = hash_dictionary(result.events, &data->names.types);

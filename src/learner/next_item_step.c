@@ -211,7 +211,7 @@ micro_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, int
 	size_t		numbers = (size_t) shard->n_targets * t->config->shape.dimension;
 	double		loss = 0;
 
-	gather(t, shard, shard->n_targets, key);
+	gather(t, shard, shard->n_targets + shard->n_refused, key);
 	if (objective != NULL)
 		loss += rlrec_trainer_learn_heads(t, shard, pool, n, states, counted);
 	if (objective == NULL || objective->policy)
@@ -220,14 +220,45 @@ micro_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, int
 		memset(shard->dstates, 0, numbers * sizeof(real));
 	if (objective != NULL)
 		rlrec_add(numbers, 1, shard->dheads, shard->dstates);
-	scatter(t, shard, shard->n_targets);
+	scatter(t, shard, shard->n_targets + shard->n_refused);
 	return loss;
+}
+
+/* Rows after the targets' for what the windows' users refused between one event and the next, as many as there is room for */
+static void
+pack_refused(const RlrecTrainer *t, RlrecTrainerShard *shard, int first, int end)
+{
+	const RlrecRewards *rewards = &t->data->rewards;
+	int64		n_events = t->data->start[t->data->n_users];
+	int			n = 0;
+
+	shard->n_refused = 0;
+	if (rewards->n_refused == 0)
+		return;
+	for (const RlrecWindow *window = &shard->window[first]; window < &shard->window[end]; n += window->length, window++)
+		for (int k = window->skip; k < window->length - t->tail; k++)
+		{
+			int64		e = window->first + k;
+
+			for (int64 i = rewards->refused_start[e]; i < rewards->refused_start[e + 1]; i++)
+			{
+				int			row = shard->n_targets + shard->n_refused;
+
+				if (row == t->row_room)
+					return;
+				shard->target[row] = rewards->refused[i];
+				shard->place[row] = n + k;
+				shard->event[row] = n_events + i;
+				shard->n_refused++;
+			}
+		}
 }
 
 /* Packs windows from *next on into the shard's arrays; returns the number of sequences. */
 static int
 pack(const RlrecTrainer *t, RlrecTrainerShard *shard, int *next)
 {
+	int			first = *next;
 	int			sequences = 0;
 	int			n = 0;
 
@@ -257,6 +288,7 @@ pack(const RlrecTrainer *t, RlrecTrainerShard *shard, int *next)
 		n += window->length;
 	}
 	shard->start[sequences] = n;
+	pack_refused(t, shard, first, *next);
 	return sequences;
 }
 
@@ -292,7 +324,7 @@ list_task(RlrecPool *pool pg_attribute_unused(), int s, void *argument)
 
 		draw_negatives(t, shard, key);
 		touch(shard, n, shard->item);
-		touch(shard, shard->n_targets, shard->target);
+		touch(shard, shard->n_targets + shard->n_refused, shard->target);
 		touch(shard, t->config->negatives, shard->sample);
 	}
 	n_items = t->lazy && t->data->n_features > 0 ? shard->n_touched : 0;
@@ -328,15 +360,15 @@ clear_gradient(const RlrecTrainer *t, RlrecTrainerShard *shard)
 	memset(shard->gradient + t->n_embedding, 0, (t->n - t->n_embedding) * sizeof(real));
 }
 
-/* The states that count, one after another */
+/* The states that count, one after another, those of refused events last */
 static real *
 counted_states(const RlrecTrainer *t, RlrecTrainerShard *shard, int n, real *states)
 {
 	int			d = t->config->shape.dimension;
 
-	if (shard->n_targets == n)
+	if (shard->n_targets == n && shard->n_refused == 0)
 		return states;
-	for (int k = 0; k < shard->n_targets; k++)
+	for (int k = 0; k < shard->n_targets + shard->n_refused; k++)
 		memcpy(shard->counted + (size_t) k * d, states + (size_t) shard->place[k] * d, d * sizeof(real));
 	return shard->counted;
 }
@@ -357,6 +389,8 @@ spread_gradient(const RlrecTrainer *t, RlrecTrainerShard *shard, int n)
 		end = place;
 	}
 	memset(shard->dstates, 0, shard->n_targets < n ? (size_t) end * d * sizeof(real) : 0);
+	for (int k = shard->n_targets; k < shard->n_targets + shard->n_refused; k++)
+		rlrec_add(d, 1, shard->dheads + (size_t) k * d, shard->dstates + (size_t) shard->place[k] * d);
 }
 
 static void

@@ -131,18 +131,18 @@ has_pair(const RlrecEvents *events)
 }
 
 /*
- * What the events take here: an item, a gap, a type, for a while a time, and a reward for each that learns of it; a user a start, what is
+ * What the events take here: an item, a gap, a type, for a while a time, and what an objective has of their rewards; a user a start, what is
  * fresh, and a window
  */
 static Size
 event_bytes(const RlrecEvents *events, const RlrecObjective *objective)
 {
-	int			rewards = objective != NULL ? objective->values + 2 : 0;
+	Size		rewards = objective != NULL ? (objective->values + 2) * sizeof(float) + sizeof(int64) + sizeof(int32) : 0;
 	Size		n = 0;
 
 	for (int32 u = 0; u < events->users.n; u++)
 		n += events->end[u] - events->start[u];
-	return add_size(mul_size(n, sizeof(int32) + 2 * sizeof(uint8) + sizeof(int64) + rewards * sizeof(float)), mul_size(events->users.n, 40));
+	return add_size(mul_size(n, sizeof(int32) + 2 * sizeof(uint8) + sizeof(int64) + rewards), mul_size(events->users.n, 40));
 }
 
 const char *

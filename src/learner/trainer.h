@@ -57,8 +57,9 @@ typedef struct RlrecTrainerShard
 	int32	   *target;			/* [n_targets <= positions] those that count */
 	int32	   *place;			/* [n_targets] their positions, ascending */
 	int			n_targets;
+	int			n_refused;		/* rows of target, place and event after those: see RlrecRewards; with an objective only */
 	real	   *counted;		/* (n_targets,d) their states; only where some do not count */
-	int64	   *event;			/* [n_targets] places in data->events of the targets; from here on with an objective only */
+	int64	   *event;			/* [n_targets] places of the targets' rewards; from here on with an objective only */
 	bool	   *last;			/* [n_targets] whether the history ends with it */
 	real	   *foreseen;		/* (positions,d) states by the target weights */
 	real	   *future;			/* [positions] what each state is worth to the one before it */
@@ -66,7 +67,7 @@ typedef struct RlrecTrainerShard
 	real	   *value;			/* [n_targets] V of the state */
 	real	   *behaviour;		/* [n_targets] log of the target's probability by the policy that acted */
 	real	   *row_weight;		/* [n_targets] how much the target counts */
-	real	   *dheads;			/* (n_targets,d) the heads' part of the states' gradient */
+	real	   *dheads;			/* (n_targets + n_refused,d) the heads' part of the states' gradient */
 	real	   *x;				/* (logits_rows,d) and a number for each action: a head's scratch */
 	real	   *dx;
 	real	   *q;				/* (logits_rows, 1 + actions) */
@@ -99,6 +100,7 @@ typedef struct RlrecTrainer
 	size_t		n;
 	int			tail;			/* inputs at the end of a window that have no target, but are the state after the last one */
 	int			room;			/* positions of a micro-batch at most */
+	int			row_room;		/* the same of targets, refused events among them */
 	int			logits_rows;
 	real	   *parameters;
 	real	   *m;
@@ -136,6 +138,24 @@ extern void rlrec_trainer_run(RlrecTrainer *trainer, RlrecTask task);
 /* Makes t->e of the source's parameters: of the items among rows[n], of all items where rows is NULL. */
 extern void rlrec_trainer_compose(RlrecTrainer *t, const int32 *rows, int32 n, real dropout, const real *source);
 
+/* Users whose items are ranked at once */
+extern int	rlrec_trainer_ranked(int32 n_items);
+
+/* Whether a user's last item is kept for validation; where only what is new is learned, that of few users. */
+extern bool rlrec_trainer_keeps(const RlrecTrainer *t, int32 u);
+
+/* Chooses the users who validate. */
+extern void rlrec_trainer_choose_validated(RlrecTrainer *t);
+
+/* NDCG@10 by rewards, NaN without users; plain, unless NULL, receives that by which all users count alike. */
+extern double rlrec_trainer_validate(RlrecTrainer *t, const real *judged, double *plain);
+
+/*
+ * Where the objective leaves it open: the weight of the first head in the score. Of those with which the plain NDCG is not below the
+ * policy's, the one with the best NDCG by rewards.
+ */
+extern void rlrec_trainer_choose_blend(RlrecTrainer *t);
+
 /* A head of the parameters or of what has their shape */
 extern RlrecHead rlrec_trainer_head(const RlrecTrainer *t, real *parameters, int head);
 
@@ -143,7 +163,7 @@ extern RlrecHead rlrec_trainer_head(const RlrecTrainer *t, real *parameters, int
 extern void rlrec_trainer_foresee(const RlrecTrainer *t, RlrecTrainerShard *shard, const RlrecPacked *batch);
 
 /*
- * Of a micro-batch's states (n,d), of which `counted` are those of the targets: the heads' gradients, dheads, and row_weight. Returns the sum
+ * Of a micro-batch's states (n,d), of which `counted` are those of targets and refused events: the heads' gradients, dheads, and row_weight. Returns the sum
  * of their losses.
  */
 extern double rlrec_trainer_learn_heads(const RlrecTrainer *t, RlrecTrainerShard *shard, RlrecPool *pool, int n, const real *states,

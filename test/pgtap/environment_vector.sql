@@ -79,6 +79,42 @@ SELECT rlrec_observe('twin' || t, ARRAY[i % 3, 1], CASE WHEN i % 2 = 0 THEN 'lef
 	FROM generate_series(1, 200) i, generate_series(1, 2) t;
 SELECT results_eq($$SELECT * FROM rlrec_values('twin1', '{1,1}')$$, $$SELECT * FROM rlrec_values('twin2', '{1,1}')$$, 'the same seed learns the same');
 
+-- What subtransactions take back leaves no trace: an agent that never met it has learned the same.
+CREATE PROCEDURE meet(agent text, first int, last int, reward int DEFAULT 0) LANGUAGE sql AS $$
+	SELECT rlrec_observe(agent, ARRAY[i % 3, 1], CASE WHEN i % 2 = 0 THEN 'left' ELSE 'right' END, i % 5 + reward, ARRAY[i % 2, 0], i % 7 = 0)
+	FROM generate_series(first, last) i $$;
+SELECT make(a, 'dqn', '{"start": 20, "train_every": 10, "seed": 9}') FROM unnest('{plain,tangled}'::text[]) a;
+CALL meet('plain', 1, 300);
+BEGIN;
+CALL meet('tangled', 1, 50);
+SAVEPOINT a;
+CALL meet('tangled', 51, 120, 100);
+ROLLBACK TO a;
+CALL meet('tangled', 51, 60);
+SAVEPOINT b;
+CALL meet('tangled', 61, 95);
+SAVEPOINT c;
+CALL meet('tangled', 96, 140, 100);
+ROLLBACK TO c;
+CALL meet('tangled', 96, 100);
+RELEASE b;
+CALL meet('tangled', 101, 150);
+SAVEPOINT d;
+ROLLBACK TO d;
+CALL meet('tangled', 151, 155);
+SAVEPOINT e;
+SAVEPOINT f;
+CALL meet('tangled', 156, 190, 100);
+RELEASE f;
+ROLLBACK TO e;
+CALL meet('tangled', 156, 200);
+COMMIT;
+CALL meet('tangled', 201, 300);
+SELECT is(kept('tangled'), '300 0 299', 'savepoints: transitions');
+SELECT results_eq($$SELECT * FROM rlrec_values('tangled', '{1,1}')$$, $$SELECT * FROM rlrec_values('plain', '{1,1}')$$, 'and what was learned');
+SELECT results_eq($$SELECT episodes, learned, steps, md5(weights) FROM rlrec.environment e JOIN rlrec.agent a ON a.id = e.agent WHERE name = 'tangled'$$,
+	$$SELECT episodes, learned, steps, md5(weights) FROM rlrec.environment e JOIN rlrec.agent a ON a.id = e.agent WHERE name = 'plain'$$, 'to the bit, as it is kept');
+
 -- ---------------------------------------------------------------- bad input
 SELECT throws_ok($$SELECT rlrec_observe('dqn', '{1,0,1}', 'left', 1, NULL, true)$$, '2202E', 'state has 3 numbers instead of 2');
 SELECT throws_ok($$SELECT rlrec_observe('dqn', '{1,0}'::float8[], 'left', 1, '{1}', false)$$, '2202E', 'next_state has 1 numbers instead of 2');

@@ -1,6 +1,6 @@
 -- The learners that learn of rewards from a log: actor_critic, reinforce, dqn; and NDCG weighed by rewards.
 SET client_min_messages = warning;
-SELECT plan(47);
+SELECT plan(51);
 
 CREATE FUNCTION learned(agent text, events regclass, learner text, more jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
@@ -65,6 +65,24 @@ $$;
 SELECT is(tasked('viewer', '{"weight": 0}'), 51, 'what is met most comes first');
 SELECT is(tasked('buyer', '{"tasks": {"purchase": 3, "reward": 1, "view": 0}}'), 50, 'and with a weight on purchases what is bought');
 SELECT is((SELECT metrics->'weights' FROM rlrec.models WHERE agent = 'buyer'), '[1, 0, 1, 3]', 'each task has its weight');
+
+-- What is refused is in no history, and its value is low all the same: 4 of 10 refuse 10 and then take 11.
+CREATE TABLE refusals (id serial PRIMARY KEY, user_id int, item_id int, kind text, ts int);
+INSERT INTO refusals (user_id, item_id, kind, ts)
+SELECT u, i.item, i.kind, n FROM generate_series(1, 300) u, LATERAL (SELECT u % 10 >= 6 AS refused) s,
+	LATERAL (VALUES (1, 1, 'like'), (2, CASE WHEN refused THEN 10 END, 'dislike'), (3, 10 + refused::int, 'like'), (4, 30 + u % 5, 'like'), (5, 40, 'like')) i(n, item, kind)
+WHERE i.item IS NOT NULL;
+CREATE FUNCTION liked(learner text, more jsonb) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM rlrec_create_agent('liked ' || learner || more, 'refusals', learner => learner, event_column => 'kind', rewards => '{"like": 1, "dislike": -3}', options =>
+		'{"epochs": 30, "patience": 30, "learning_rate": 0.01, "warmup": 10, "average": 0.9, "dimension": 16, "hidden": 16, "length": 8, "dropout": 0, "negatives": 64}' || more);
+	PERFORM rlrec_train('liked ' || learner || more);
+	RETURN after('{1}', 'liked ' || learner || more);
+END
+$$;
+SELECT is(liked('supervised', '{}'), 10, 'what is liked by most comes first');
+SELECT is(liked(learner, more), 11, learner || more || ': what nobody refuses')
+FROM (VALUES ('actor_critic', '{"gamma": 0, "weight": 3}'::jsonb), ('actor_critic', '{"weight": 3}'), ('dqn', '{"conservative": 0.1}')) l(learner, more);
 
 -- A weight that is not given is chosen so that the next item is found as often: the rare item would be found more rarely.
 CREATE TABLE ends AS SELECT id, user_id, item_id, worth, ts FROM choices WHERE user_id <= 300 AND (ts <= 2 OR user_id % 3 > 0)
