@@ -16,7 +16,7 @@ src/tensor/fused.o: CFLAGS += -O3 -fno-math-errno
 SQL_PARTS = $(addprefix sql/,$(addsuffix .sql, \
 	schema weights qtable store agent environment train serve evaluate))
 DATA_built = rlrec--$(EXTVERSION).sql
-EXTRA_CLEAN = rlrec--$(EXTVERSION).sql test/unit/gradients test/unit/online test/unit/policy_gradient
+EXTRA_CLEAN = rlrec--$(EXTVERSION).sql test/unit/gradients test/unit/online test/unit/policy_gradient test/unit/policy_losses
 
 # In test/: sql/ for pg_regress and specs/ for the isolation tester; what they should print is in expected/. A test and a part in sql/ must
 # differ in name: pg_regress 15 looks in ./sql before test/sql.
@@ -35,21 +35,14 @@ rlrec--$(EXTVERSION).sql: $(SQL_PARTS) Makefile
 $(OBJS): $(wildcard src/*.h src/*/*.h)
 
 # The layers by themselves, in double precision: gradients against finite differences.
-UNIT_SOURCES = test/unit/gradients.c src/tensor/fused.c src/encoder/history.c $(sort $(wildcard src/nn/*.c))
-test/unit/gradients: $(UNIT_SOURCES) $(wildcard src/*/*.h)
+UNIT_SOURCES = src/tensor/fused.c src/encoder/history.c $(sort $(wildcard src/nn/*.c))
+test/unit/gradients test/unit/policy_losses: %: %.c $(UNIT_SOURCES) $(wildcard src/*/*.h test/unit/*.h)
 	$(CC) $(CFLAGS) -O2 -DRLREC_DOUBLE -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
-		$(UNIT_SOURCES) -lm -o $@
+		$< $(UNIT_SOURCES) -lm -o $@
 
 # Learners that act, outside the server, with what they call of it in test/unit/online.h
-ONLINE_SOURCES = test/unit/online.c src/learner/dqn.c src/learner/replay.c src/nn/adam.c src/nn/mlp.c src/nn/value_loss.c \
-	src/tensor/blas.c src/tensor/fused.c src/tensor/kernels.c
-test/unit/online: $(ONLINE_SOURCES) $(wildcard src/*/*.h test/unit/*.h)
+ONLINE_SOURCES = $(addprefix src/,learner/actor.c learner/actor_critic.c learner/dqn.c learner/reinforce.c learner/replay.c \
+	nn/adam.c nn/mlp.c nn/policy_gradient.c nn/value_loss.c tensor/blas.c tensor/fused.c tensor/kernels.c)
+test/unit/online test/unit/policy_gradient: %: %.c $(ONLINE_SOURCES) $(wildcard src/*/*.h test/unit/*.h)
 	$(CC) $(CFLAGS) -O3 -fno-math-errno -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
-		$(ONLINE_SOURCES) -lm -ldl -o $@
-
-# The learners of policy gradients, outside the server, with what they call of it in test/unit/online.h
-POLICY_SOURCES = test/unit/policy_gradient.c src/learner/actor.c src/learner/actor_critic.c src/learner/reinforce.c src/nn/adam.c \
-	src/nn/mlp.c src/nn/policy_gradient.c src/tensor/blas.c src/tensor/fused.c src/tensor/kernels.c
-test/unit/policy_gradient: $(POLICY_SOURCES) $(wildcard src/*/*.h test/unit/*.h)
-	$(CC) $(CFLAGS) -O3 -fno-math-errno -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
-		$(POLICY_SOURCES) -lm -ldl -o $@
+		$< $(ONLINE_SOURCES) -lm -ldl -o $@

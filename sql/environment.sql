@@ -143,16 +143,30 @@ COMMENT ON FUNCTION rlrec_policy(text, float8[], boolean) IS
 COMMENT ON FUNCTION rlrec_policy(text, text, boolean) IS
 'The probability with which rlrec_act() would take each action in a state of an agent without events.';
 
+CREATE FUNCTION rlrec_trained_values(agent text)
+RETURNS TABLE (state text, action text, q float8, visits bigint)
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED ROWS 1000
+AS 'MODULE_PATHNAME', 'rlrec_trained_values';
+COMMENT ON FUNCTION rlrec_trained_values(text) IS
+'The action values of the deployed version of an agent that learned them from its events: learner qlearning, sarsa, expected_sarsa or double_q; of other agents no rows. Only for the owner, for states may be users.';
+
 CREATE VIEW rlrec.qvalues WITH (security_barrier) AS
-SELECT a.name AS agent, q.state, e.action, pg_catalog.avg(e.q) AS q, pg_catalog.sum(e.visits)::bigint AS visits
+SELECT a.name AS agent, q.state COLLATE "C" AS state, e.action COLLATE "C" AS action, pg_catalog.avg(e.q) AS q, pg_catalog.sum(e.visits)::bigint AS visits
 FROM rlrec.agent a
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.anchor
 JOIN rlrec.qtable q ON q.agent OPERATOR(pg_catalog.=) a.id
 CROSS JOIN LATERAL @extschema@.rlrec_qtable_entries(q.entries) e
 WHERE CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' AND c.relnamespace OPERATOR(pg_catalog.=) 'rlrec'::pg_catalog.regnamespace
 	THEN pg_catalog.has_sequence_privilege(a.anchor, 'USAGE') END
-GROUP BY a.name, q.state, e.action;
-COMMENT ON VIEW rlrec.qvalues IS 'the action values of the tabular agents that you may use';
+GROUP BY a.name, q.state, e.action
+UNION ALL
+SELECT a.name, v.state COLLATE "C", v.action COLLATE "C", v.q, v.visits
+FROM rlrec.agent a
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.anchor
+CROSS JOIN LATERAL @extschema@.rlrec_trained_values(
+	CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' AND c.relnamespace OPERATOR(pg_catalog.=) 'rlrec'::pg_catalog.regnamespace
+		AND a.deployed IS NOT NULL AND pg_catalog.pg_has_role(c.relowner, 'USAGE') THEN a.name END) v;
+COMMENT ON VIEW rlrec.qvalues IS 'the action values of tabular agents: of those without events that you may use, and of those that learned from events that you own';
 GRANT SELECT ON rlrec.qvalues TO PUBLIC;
 
 CREATE FUNCTION rlrec_values(agent text)

@@ -6,6 +6,7 @@
 
 #include "fmgr.h"
 
+#include "environment/episodes.h"
 #include "environment/network.h"
 #include "store/cache.h"
 
@@ -17,5 +18,6 @@ void
 _PG_init(void)
 {
 	rlrec_cache_init();
+	rlrec_episodes_init();
 	rlrec_network_init();
 }

@@ -234,20 +234,19 @@ score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 
 /* Cosine of the items' factors. */
 static void
-similar(const RlrecModel *model, int32 item, float *scores)
+similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores)
 {
 	Fitted		fitted = open_model(model);
 	int			f = fitted.f;
 	const float *y = fitted.items + (size_t) item * f;
 	float		length = sqrtf(rlrec_dot(f, y, y));
 
-	rlrec_gemv(model->items.n, f, fitted.items, y, scores);
-	for (int32 i = 0; i < model->items.n; i++)
+	for (int32 i = 0; i < n; i++)
 	{
-		const float *other = fitted.items + (size_t) i * f;
+		const float *other = fitted.items + (size_t) (others ? others[i] : i) * f;
 		float		lengths = length * sqrtf(rlrec_dot(f, other, other));
 
-		scores[i] = lengths > 0 ? scores[i] / lengths : 0;
+		scores[i] = lengths > 0 ? rlrec_dot(f, y, other) / lengths : 0;
 	}
 }
 

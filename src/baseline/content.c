@@ -131,15 +131,32 @@ score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 	return square > 0;
 }
 
+/* Cosine of the feature vectors, whose length is 1: rows are merged, as their features ascend. */
 static void
-similar(const RlrecModel *model, int32 item, float *scores)
+similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores)
 {
 	Matrix		m = open_matrix(model);
-	float	   *profile = make_profile(&m);
+	int32		end = m.start[item + 1];
 
-	add_row(&m, item, 1, profile);
-	score_rows(&m, profile, 1, scores);
-	pfree(profile);
+	for (int32 o = 0; o < n; o++)
+	{
+		int32		other = others ? others[o] : o;
+		int32		a = m.start[item];
+		float		dot = 0;
+
+		if ((o & 0xFFF) == 0)
+			CHECK_FOR_INTERRUPTS();
+		for (int32 b = m.start[other]; b < m.start[other + 1]; b++)
+		{
+			while (a < end && m.feature[a] < m.feature[b])
+				a++;
+			if (a == end)
+				break;
+			if (m.feature[a] == m.feature[b])
+				dot += m.value[b] * m.value[a];
+		}
+		scores[o] = dot;
+	}
 }
 
 const RlrecLearner rlrec_content = {

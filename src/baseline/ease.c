@@ -135,12 +135,13 @@ score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 
 /* What having this item alone says of the others. */
 static void
-similar(const RlrecModel *model, int32 item, float *scores)
+similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores)
 {
-	int32		n = model->items.n;
-	const float *b = rlrec_model_data(model, "weights", RLREC_F32, (int64) n * n);
+	int64		n_items = model->items.n;
+	const float *row = (const float *) rlrec_model_data(model, "weights", RLREC_F32, n_items * n_items) + item * n_items;
 
-	memcpy(scores, b + (size_t) item * n, n * sizeof(float));
+	for (int32 i = 0; i < n; i++)
+		scores[i] = row[others ? others[i] : i];
 }
 
 const RlrecLearner rlrec_ease = {

@@ -161,24 +161,45 @@ score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 	return any;
 }
 
+/* The place of an item among n that ascend, by a search whose steps the processor need not guess; -1 when it is not there. */
+static int32
+find(const int32 *target, int32 n, int32 item)
+{
+	const int32 *from = target;
+
+	if (n == 0)
+		return -1;
+	while (n > 1)
+	{
+		int32		half = n / 2;
+
+		from += from[half] <= item ? half : 0;
+		n -= half;
+	}
+	return *from == item ? (int32) (from - target) : -1;
+}
+
 /* Similarity is symmetric, so an item's are those that it keeps and those of the items that keep it. */
 static void
-similar(const RlrecModel *model, int32 item, float *scores)
+similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores)
 {
-	int32		n = model->items.n;
-	const int32 *offset = rlrec_model_data(model, "offset", RLREC_I32, (int64) n + 1);
-	const int32 *target = rlrec_model_data(model, "item", RLREC_I32, offset[n]);
-	const float *value = rlrec_model_data(model, "value", RLREC_F32, offset[n]);
+	int32		n_items = model->items.n;
+	const int32 *offset = rlrec_model_data(model, "offset", RLREC_I32, (int64) n_items + 1);
+	const int32 *target = rlrec_model_data(model, "item", RLREC_I32, offset[n_items]);
+	const float *value = rlrec_model_data(model, "value", RLREC_F32, offset[n_items]);
 
-	memset(scores, 0, n * sizeof(float));
-	for (int32 k = offset[item]; k < offset[item + 1]; k++)
-		scores[target[k]] = value[k];
 	for (int32 i = 0; i < n; i++)
 	{
-		CHECK_FOR_INTERRUPTS();
-		for (int32 k = offset[i]; k < offset[i + 1] && target[k] <= item; k++)
-			if (target[k] == item)
-				scores[i] = value[k];
+		int32		other = others ? others[i] : i;
+		int32		row = offset[item];
+		int32		at = find(target + row, offset[item + 1] - row, other);
+
+		if (at < 0)
+		{
+			row = offset[other];
+			at = find(target + row, offset[other + 1] - row, item);
+		}
+		scores[i] = at < 0 ? 0 : value[row + at];
 	}
 }
 

@@ -1,6 +1,6 @@
 /*
  * split.c
- *	  Splits of the events: leave one out, and by time.
+ *	  Splits of the events: leave one out, by time, and by a share of each user's.
  *
  * A split copies no event: it is another `end` per user over the same arrays (see events.h), plus the test items. Only rewards that depend
  * on one another are its own, so that nothing of what is held out is in them.
@@ -169,14 +169,13 @@ time_quantile(const RlrecEvents *events, double quantile)
 	return low;
 }
 
-RlrecSplit *
-rlrec_split_temporal(const RlrecEvents *events, double quantile)
+/*
+ * Tests users on what follows their end[]: the distinct items that they liked there and had not met before. Who has nothing before it, or
+ * no such item, is not tested.
+ */
+static void
+test_rest(const RlrecEvents *events, RlrecSplit *split, const int64 *end, int32 *user, int64 *start)
 {
-	int64		cut = time_quantile(events, quantile);
-	int64	   *end;
-	int32	   *user;
-	int64	   *start;
-	RlrecSplit *split = split_create(events, &end, &user, &start);
 	int32	   *met = alloc_zero(events->items.n, sizeof(int32));	/* the user, plus 1, who had the item last */
 	int64		rest = 0;
 	int64		n = 0;
@@ -184,10 +183,7 @@ rlrec_split_temporal(const RlrecEvents *events, double quantile)
 	float	   *reward;
 
 	for (int32 u = 0; u < events->users.n; u++)
-	{
-		end[u] = first_not_before(events, u, cut);
 		rest += events->end[u] - end[u];
-	}
 	item = alloc_zero(rest, sizeof(int32));
 	reward = alloc_zero(rest, sizeof(float));
 
@@ -219,6 +215,34 @@ rlrec_split_temporal(const RlrecEvents *events, double quantile)
 	split->item = item;
 	rlrec_rewards_apply(&split->train);
 	split->reward = reward;
+}
+
+RlrecSplit *
+rlrec_split_temporal(const RlrecEvents *events, double quantile)
+{
+	int64		cut = time_quantile(events, quantile);
+	int64	   *end;
+	int32	   *user;
+	int64	   *start;
+	RlrecSplit *split = split_create(events, &end, &user, &start);
+
+	for (int32 u = 0; u < events->users.n; u++)
+		end[u] = first_not_before(events, u, cut);
+	test_rest(events, split, end, user, start);
+	return split;
+}
+
+RlrecSplit *
+rlrec_split_last_share(const RlrecEvents *events, double share)
+{
+	int64	   *end;
+	int32	   *user;
+	int64	   *start;
+	RlrecSplit *split = split_create(events, &end, &user, &start);
+
+	for (int32 u = 0; u < events->users.n; u++)
+		end[u] -= (int64) (share * (double) (events->end[u] - events->start[u]));
+	test_rest(events, split, end, user, start);
 	return split;
 }
 

@@ -33,6 +33,12 @@ extern RlrecSplit *rlrec_split_leave_one_out(const RlrecEvents *events);
  */
 extern RlrecSplit *rlrec_split_temporal(const RlrecEvents *events, double quantile);
 
+/*
+ * Of each user's events the last share (0 .. 1), rounded down, is held out, whatever the time; he is tested on the items that he liked in it
+ * and had not met before.
+ */
+extern RlrecSplit *rlrec_split_last_share(const RlrecEvents *events, double share);
+
 /* Whether the events' times tell them apart, so that rlrec_split_temporal() has a cut. */
 extern bool rlrec_split_has_time(const RlrecEvents *events);
 

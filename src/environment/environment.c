@@ -15,7 +15,6 @@
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "common/pg_prng.h"
-#include "executor/spi.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -26,6 +25,7 @@
 
 #include "compat.h"
 #include "environment/environment.h"
+#include "environment/episodes.h"
 #include "store/bare_agent.h"
 #include "store/catalog.h"
 #include "tensor/random.h"
@@ -289,19 +289,8 @@ rlrec_environment_row(const RlrecEnvironment *environment)
 		}
 	}
 	rlrec_catalog_end(&scan);
+	row.episodes += rlrec_episodes_pending(environment->agent);
 	return row;
-}
-
-void
-rlrec_environment_ended(const RlrecEnvironment *environment)
-{
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(environment->agent)};
-
-	SPI_connect();
-	rlrec_catalog_execute("INSERT INTO rlrec.environment AS e (agent, episodes) VALUES ($1, 1)"
-						  " ON CONFLICT (agent) DO UPDATE SET episodes = e.episodes + 1", 1, types, values, NULL);
-	SPI_finish();
 }
 
 void

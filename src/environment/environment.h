@@ -61,11 +61,8 @@ typedef struct RlrecEnvironmentRow
 	struct varlena *weights;	/* may be toasted; NULL before the first learning */
 } RlrecEnvironmentRow;
 
-/* As the active snapshot sees it, in CurrentMemoryContext. */
+/* As the active snapshot sees it, with the episodes that ended in this transaction, in CurrentMemoryContext. */
 extern RlrecEnvironmentRow rlrec_environment_row(const RlrecEnvironment *environment);
-
-/* Counts the end of an episode. */
-extern void rlrec_environment_ended(const RlrecEnvironment *environment);
 
 /*
  * Until the transaction ends nobody else teaches the agent: what replay and the learners of vector states need, while observations of tabular

@@ -2,9 +2,12 @@
  * network.c
  *	  Acting and observing of agents of vector states.
  *
- * The networks are in rlrec.environment, the transitions in rlrec.transition; each backend keeps a copy of both. Whoever observes holds the agent's
- * lock until his transaction ends, so that transitions are numbered in the order of commits and a copy misses none. A copy of the networks is
- * known by their generation. A transaction that aborts, or a part of one, throws the copies away that it changed.
+ * The networks are in rlrec.environment, the transitions in rlrec.transition; each backend keeps both in memory. Whoever observes holds the agent's
+ * lock until his transaction ends, so that transitions are numbered in the order of commits and none is missed. Networks in memory are known
+ * by their generation. A transaction that aborts throws away those that it changed.
+ *
+ * Learned networks are written once, when the transaction commits; in a subtransaction at once, so that its abort takes them back. What the top
+ * level had learned by then, and has not written, is kept in a copy for that case.
  */
 #include "postgres.h"
 
@@ -15,16 +18,19 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "environment/episodes.h"
 #include "environment/network.h"
 #include "store/catalog.h"
 #include "tensor/random.h"
@@ -44,11 +50,20 @@ typedef struct Network
 	ItemPointerData place;
 	int64		generation;
 	bool		changed;		/* in this transaction */
+	bool		unsaved;		/* learned at the top level, not written yet */
+	bool		stale;			/* a subtransaction that may have changed it has aborted: the copy counts, or what is written */
+	MemoryContext copy_context; /* NULL while there is no copy */
+	char	   *copy;			/* the tensors' data, one after another */
+	int64		copy_learned;
+	int64		copy_steps;
+	int64		copy_generation;
 	RlrecOnline online;
 	RlrecReplay replay;			/* .state NULL while there is none */
 } Network;
 
 static HTAB *networks = NULL;
+
+static void save_network(Network *network);
 
 static void
 forget(Network *network)
@@ -56,7 +71,33 @@ forget(Network *network)
 	if (network->context)
 		MemoryContextDelete(network->context);
 	network->context = NULL;
-	network->changed = false;
+	network->unsaved = network->stale = false;
+}
+
+static void
+drop_copy(Network *network)
+{
+	if (network->copy_context)
+		MemoryContextDelete(network->copy_context);
+	network->copy_context = NULL;
+}
+
+static void
+save_all(void)
+{
+	HASH_SEQ_STATUS status;
+	Network    *network;
+
+	if (networks == NULL)
+		return;
+	hash_seq_init(&status, networks);
+	while ((network = hash_seq_search(&status)) != NULL)
+		if (network->unsaved)
+		{
+			PushActiveSnapshot(GetTransactionSnapshot());
+			save_network(network);
+			PopActiveSnapshot();
+		}
 }
 
 static void
@@ -70,33 +111,45 @@ end_transaction(bool committed)
 	hash_seq_init(&status, networks);
 	while ((network = hash_seq_search(&status)) != NULL)
 	{
-		if (network->changed && !committed)
+		if (network->stale || (network->changed && !committed))
 			forget(network);
-		network->changed = false;
+		drop_copy(network);
+		network->changed = network->unsaved = false;
 	}
 }
 
 static void
 on_transaction(XactEvent event, void *argument pg_attribute_unused())
 {
-	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		save_all();
+	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
 		end_transaction(event == XACT_EVENT_COMMIT);
 }
 
-/* What is rolled back to a savepoint may have been changed before it or after it; both are forgotten. */
+/*
+ * A network that the aborted subtransaction changed has a copy, unless nothing was unsaved; what it did not change may still be told changed,
+ * and is read again. When a subtransaction of the top level commits, what it wrote is the top level's.
+ */
 static void
 on_subtransaction(SubXactEvent event, SubTransactionId mine pg_attribute_unused(), SubTransactionId parent pg_attribute_unused(),
 				  void *argument pg_attribute_unused())
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB && networks != NULL)
-	{
-		HASH_SEQ_STATUS status;
-		Network    *network;
+	HASH_SEQ_STATUS status;
+	Network    *network;
+	bool		to_top = event == SUBXACT_EVENT_COMMIT_SUB && GetCurrentTransactionNestLevel() == 2;
 
-		hash_seq_init(&status, networks);
-		while ((network = hash_seq_search(&status)) != NULL)
-			if (network->changed)
-				forget(network);
+	if (networks == NULL || !(to_top || event == SUBXACT_EVENT_ABORT_SUB))
+		return;
+	hash_seq_init(&status, networks);
+	while ((network = hash_seq_search(&status)) != NULL)
+	{
+		if (to_top && !network->stale)
+			drop_copy(network);
+		else if (!to_top && network->changed && network->copy_context)
+			network->stale = true;
+		else if (!to_top && network->changed && !network->unsaved)
+			forget(network);
 	}
 }
 
@@ -155,44 +208,100 @@ read_weights(const RlrecEnvironment *environment, RlrecTensors *tensors, struct 
 	pfree(image);
 }
 
-/* The agent's networks as the active snapshot sees them. */
+/* Makes networks of what start() and the row's weights say. */
+static void
+read_network(const RlrecEnvironment *environment, Network *network, const RlrecEnvironmentRow *row)
+{
+	RlrecOnline *online = &network->online;
+	MemoryContext context;
+	MemoryContext old;
+
+	forget(network);
+	context = AllocSetContextCreate(CurrentMemoryContext, "rlrec network", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	memset(online, 0, sizeof(*online));
+	memset(&network->replay, 0, sizeof(network->replay));
+	online->learner = environment->online;
+	online->options = (Jsonb *) PG_DETOAST_DATUM_COPY(PointerGetDatum(environment->options));
+	online->state_size = environment->state_size;
+	online->actions = environment->n_actions;
+	online->key = rlrec_random_key(environment->key, 1);
+	online->learned = row->learned;
+	online->steps = row->steps;
+	online->tensors = rlrec_tensors_create();
+	online->context = context;
+	online->learner->start(online);
+	if (row->weights)
+		read_weights(environment, online->tensors, row->weights);
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, CacheMemoryContext);
+	network->context = context;
+	network->generation = row->generation;
+	network->xmin = environment->xmin;
+	network->place = environment->place;
+}
+
+static void
+take_copy(Network *network)
+{
+	const RlrecTensors *tensors = network->online.tensors;
+	Size		bytes = 0;
+
+	for (int i = 0; i < tensors->n; i++)
+		bytes += rlrec_tensor_bytes(&tensors->tensor[i]);
+	network->copy_context = AllocSetContextCreate(TopTransactionContext, "rlrec copy of a network", ALLOCSET_SMALL_SIZES);
+	network->copy = MemoryContextAllocHuge(network->copy_context, Max(bytes, 1));
+	bytes = 0;
+	for (int i = 0; i < tensors->n; i++)
+	{
+		memcpy(network->copy + bytes, tensors->tensor[i].data, rlrec_tensor_bytes(&tensors->tensor[i]));
+		bytes += rlrec_tensor_bytes(&tensors->tensor[i]);
+	}
+	network->copy_learned = network->online.learned;
+	network->copy_steps = network->online.steps;
+	network->copy_generation = network->generation;
+}
+
+/* The transitions in memory are read again, for some of them were taken back. */
+static void
+restore_copy(Network *network)
+{
+	const RlrecTensors *tensors = network->online.tensors;
+	Size		at = 0;
+
+	for (int i = 0; i < tensors->n; i++)
+	{
+		memcpy(tensors->tensor[i].data, network->copy + at, rlrec_tensor_bytes(&tensors->tensor[i]));
+		at += rlrec_tensor_bytes(&tensors->tensor[i]);
+	}
+	network->online.learned = network->copy_learned;
+	network->online.steps = network->copy_steps;
+	network->online.scratch = NULL;
+	network->generation = network->copy_generation;
+	network->replay.first = network->replay.next = 0;
+	network->unsaved = true;
+	network->stale = false;
+}
+
+/* The agent's networks as the active snapshot sees them, with what this transaction has learned. */
 static Network *
 load_network(const RlrecEnvironment *environment)
 {
 	Network    *network = find_network(environment->agent);
 	RlrecEnvironmentRow row = rlrec_environment_row(environment);
-	RlrecOnline *online = &network->online;
-	MemoryContext context,
-				old;
+	bool		same = network->context && network->xmin == environment->xmin &&
+		ItemPointerEquals(&network->place, unconstify(ItemPointerData *, &environment->place));
 
-	if (network->context == NULL || network->generation != row.generation || network->xmin != environment->xmin ||
-		!ItemPointerEquals(&network->place, (ItemPointer) &environment->place))
+	if (network->stale && same && row.generation <= network->copy_generation)
+		restore_copy(network);
+	if (network->unsaved && !same)
 	{
-		forget(network);
-		context = AllocSetContextCreate(CurrentMemoryContext, "rlrec network", ALLOCSET_DEFAULT_SIZES);
-		old = MemoryContextSwitchTo(context);
-		memset(online, 0, sizeof(*online));
-		memset(&network->replay, 0, sizeof(network->replay));
-		online->learner = environment->online;
-		online->options = (Jsonb *) PG_DETOAST_DATUM_COPY(PointerGetDatum(environment->options));
-		online->state_size = environment->state_size;
-		online->actions = environment->n_actions;
-		online->key = rlrec_random_key(environment->key, 1);
-		online->tensors = rlrec_tensors_create();
-		online->context = context;
-		online->learner->start(online);
-		if (row.weights)
-			read_weights(environment, online->tensors, row.weights);
-		MemoryContextSwitchTo(old);
-		MemoryContextSetParent(context, CacheMemoryContext);
-		network->context = context;
-		network->generation = row.generation;
-		network->xmin = environment->xmin;
-		network->place = environment->place;
+		save_network(network);
+		row = rlrec_environment_row(environment);
 	}
-	online->episodes = row.episodes;
-	online->learned = row.learned;
-	online->steps = row.steps;
+	if (!same || network->stale || (network->generation != row.generation && !network->unsaved))
+		read_network(environment, network, &row);
+	network->online.episodes = row.episodes;
 	return network;
 }
 
@@ -209,25 +318,30 @@ write_image(void *argument, const void *bytes, size_t length)
 }
 
 static void
-save_network(const RlrecEnvironment *environment, Network *network)
+save_network(Network *network)
 {
 	Oid			types[] = {INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, INT8OID};
 	Datum		values[6];
 	StringInfoData image;
 
+	/* The extension itself may have been dropped in this transaction, or the agent. */
+	if (!OidIsValid(get_relname_relid("environment", get_namespace_oid("rlrec", true))))
+		return;
 	initStringInfo(&image);
 	appendStringInfoSpaces(&image, VARHDRSZ);
 	rlrec_image_write(network->online.tensors, write_image, &image);
 	SET_VARSIZE(image.data, image.len);
 	network->generation++;
-	values[0] = Int64GetDatum(environment->agent);
+	values[0] = Int64GetDatum(network->agent);
 	values[1] = Int64GetDatum(network->generation);
 	values[2] = Int64GetDatum(network->online.learned);
 	values[3] = Int64GetDatum(network->online.steps);
 	values[4] = PointerGetDatum(image.data);
 	values[5] = Int64GetDatum(network->replay.first);
+	network->unsaved = false;
 	SPI_connect();
-	rlrec_catalog_execute("INSERT INTO rlrec.environment AS e (agent, generation, learned, steps, weights) VALUES ($1, $2, $3, $4, $5)"
+	rlrec_catalog_execute("INSERT INTO rlrec.environment AS e (agent, generation, learned, steps, weights)"
+						  " SELECT id, $2, $3, $4, $5 FROM rlrec.agent WHERE id = $1"
 						  " ON CONFLICT (agent) DO UPDATE SET generation = $2, learned = $3, steps = $4, weights = $5", 5, types, values, NULL);
 	values[1] = values[5];
 	rlrec_catalog_execute("DELETE FROM rlrec.transition WHERE agent = $1 AND id < $2", 2, types, values, NULL);
@@ -403,8 +517,10 @@ learn(const RlrecEnvironment *environment, Network *network)
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	environment->online->learn(&network->online, &network->replay);
-	network->online.learned = network->replay.next;
-	save_network(environment, network);
+	if (GetCurrentTransactionNestLevel() > 1)
+		save_network(network);
+	else
+		network->unsaved = true;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
@@ -421,6 +537,8 @@ rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservatio
 	PushCopiedSnapshot(GetLatestSnapshot());
 	network = load_network(environment);
 	network->changed = true;
+	if (GetCurrentTransactionNestLevel() > 1 && network->unsaved && network->copy_context == NULL)
+		take_copy(network);
 	table = table_open(rlrec_catalog_relation("transition"), RowExclusiveLock);
 	load_replay(environment, network, table);
 	if (isnan(observation.propensity))
@@ -434,7 +552,7 @@ rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservatio
 	table_close(table, RowExclusiveLock);
 	if (seen->end != 0)
 	{
-		rlrec_environment_ended(environment);
+		rlrec_episodes_add(environment->agent);
 		network->online.episodes++;
 	}
 	if (environment->online->due(&network->online, &network->replay))

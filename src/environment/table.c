@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 
 #include "compat.h"
+#include "environment/episodes.h"
 #include "environment/qrows.h"
 #include "environment/table.h"
 #include "store/catalog.h"
@@ -403,5 +404,5 @@ rlrec_table_observe(const RlrecEnvironment *environment, const RlrecObservation 
 	}
 	table_close(update.table, RowExclusiveLock);
 	if (seen->end != 0)
-		rlrec_environment_ended(environment);
+		rlrec_episodes_add(environment->agent);
 }

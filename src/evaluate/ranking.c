@@ -28,10 +28,12 @@ split_of(const char *protocol, const RlrecEvents *events)
 		return rlrec_split_leave_one_out(events);
 	if (strcmp(protocol, "temporal") == 0)
 		return rlrec_split_temporal(events, TEMPORAL_QUANTILE);
+	if (strcmp(protocol, "last_fifth") == 0)
+		return rlrec_split_last_share(events, 0.2);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown protocol \"%s\"", protocol),
-			 errhint("The protocols are leave_one_out and temporal.")));
+			 errhint("The protocols are leave_one_out, temporal and last_fifth.")));
 }
 
 /* The learners of a text[], all of them errors when unknown. */
@@ -128,7 +130,7 @@ rlrec_evaluate(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("agent \"%s\" has no user whose events could be held out by protocol \"%s\"", agent->name, protocol),
-				 errhint("Leave-one-out needs users with at least 3 events; the temporal split needs users with events before and after it.")));
+				 errhint("Leave-one-out needs users with at least 3 events, last_fifth with at least 5; the temporal split needs users with events before and after it.")));
 	if (PG_ARGISNULL(3))
 		learners = eligible_learners(agent, &fit);
 	foreach(cell, learners)

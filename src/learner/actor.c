@@ -15,7 +15,7 @@
 #include "nn/policy_gradient.h"
 #include "tensor/random.h"
 
-/* The policy starts near uniform (Andrychowicz et al. 2021, choice C57). */
+/* The policy starts near uniform (Andrychowicz et al. 2021). */
 #define FIRST_LOGITS 0.01f
 
 /* What rounds to 0 in single precision must not be divided by. */
@@ -212,8 +212,8 @@ make_rows(int n, int state_size)
 	Size		states = mul_size(mul_size(Max(n, 1), state_size), sizeof(float));
 
 	rows->n = n;
-	rows->state = palloc(states);
-	rows->next_state = palloc0(states);
+	rows->state = palloc_extended(states, MCXT_ALLOC_HUGE);
+	rows->next_state = palloc_extended(states, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	rows->action = palloc(Max(n, 1) * sizeof(int32));
 	rows->reward = palloc(Max(n, 1) * sizeof(float));
 	rows->propensity = palloc(Max(n, 1) * sizeof(float));

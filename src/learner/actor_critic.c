@@ -16,10 +16,10 @@
 static const RlrecOption options[] = {
 	{"update", RLREC_OPTION_CHOICE, 0, 0, 0, "ppo, a2c"},
 	RLREC_ACTOR_OPTIONS(0.98, 1e-3, 0),
-	{"rollout", RLREC_OPTION_INT, 256, 1, 1000000, "transitions between learnings"},
-	{"gae_lambda", RLREC_OPTION_REAL, 0.8, 0, 1, "0 trusts the critic after one reward, 1 rewards alone"},
-	{"batch", RLREC_OPTION_INT, 256, 1, 1000000, "transitions in a gradient step of ppo"},
-	{"epochs", RLREC_OPTION_INT, 20, 1, 1000, "of ppo over a rollout"},
+	{"rollout", RLREC_OPTION_INT, 512, 1, 1000000, "transitions between learnings"},
+	{"gae_lambda", RLREC_OPTION_REAL, 0.95, 0, 1, "0 trusts the critic after one reward, 1 rewards alone"},
+	{"batch", RLREC_OPTION_INT, 64, 1, 1000000, "transitions in a gradient step of ppo"},
+	{"epochs", RLREC_OPTION_INT, 10, 1, 1000, "of ppo over a rollout"},
 	{"clip_range", RLREC_OPTION_REAL, 0.2, 1e-3, 1e6, "of ppo: change of a probability, relative, that pays"},
 	{"value_clip_range", RLREC_OPTION_REAL, 0, 0, 1e9, "of ppo: change of a value that pays, 0 for any"},
 	{NULL, 0, 0, 0, 0, NULL}

@@ -4,12 +4,15 @@
  *
  * The tensors of a model, whatever its learner: items/offset and items/bytes are its dictionary, items/count how many users had each
  * item with a positive reward, items/users how many users had any; types/offset and types/bytes are the dictionary of the types of events,
- * where there are any; rewards/scale is what rewards were divided by, where that is not 1.
+ * where there are any; rewards/scale is what rewards were divided by, where that is not 1; a model that knows no similar items has
+ * sketch.c's.
  */
 #include "postgres.h"
 
 #include "data/sparse.h"
 #include "learner/learner.h"
+#include "learner/parts.h"
+#include "learner/sketch.h"
 #include "tensor/kernels.h"
 
 const RlrecLearner *const rlrec_learners[] = {
@@ -164,5 +167,7 @@ rlrec_learner_fit(const RlrecLearner *learner, const RlrecFit *fit)
 				 errhint("Remove the obstacle, or choose learner \"auto\", which leaves out learners that cannot be fitted.")));
 	add_items(fit, tensors);
 	learner->fit(fit, "", tensors);
+	if (!rlrec_parts_has_similar(rlrec_model_open(learner, tensors)))
+		rlrec_sketch_add(fit->events, tensors);
 	return rlrec_model_open(learner, tensors);
 }

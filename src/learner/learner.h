@@ -67,6 +67,9 @@ typedef struct RlrecHistory
 	RlrecKey	key;			/* what names the user's state: his id, or the value of option "expression"; none when it is not known */
 } RlrecHistory;
 
+/* A value of a table: of an item as an action in a state, whose name is not terminated. */
+typedef void (*RlrecActionValueSink) (void *argument, const char *state, int length, int32 item, float q, int32 visits);
+
 typedef struct RlrecLearner
 {
 	const char *name;			/* as in learner => '...' */
@@ -91,11 +94,20 @@ typedef struct RlrecLearner
 	/* auto, hybrid and rlrec_evaluate() take it only where it is named. */
 	bool		when_named;
 
+	/* A learner that it may fit as a part and whose options it takes, too; NULL for none. auto and hybrid take those of all learners. */
+	const struct RlrecLearner *part;
+
 	/* Appends what fitting came to, for people: members of a JSON object, each with a comma before it. May be NULL. */
 	void		(*describe) (const RlrecModel *model, StringInfo json);
 
-	/* Similarity of each item to one; NULL when the learner has none (then cosine over the items' users stands in). */
-	void		(*similar) (const RlrecModel *model, int32 item, float *scores);
+	/* Hands out what each action is worth in each state; NULL when values are not kept in a table. */
+	void		(*action_values) (const RlrecModel *model, RlrecActionValueSink sink, void *argument);
+
+	/*
+	 * Similarity of an item to each of n others, scores[n]; others NULL means all items. More is more alike, on a scale of the learner's own.
+	 * NULL when the learner has none.
+	 */
+	void		(*similar) (const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores);
 
 	/* What turns a history into a state, "transformer"; NULL when the learner has none. Fitting one takes minutes where others take seconds. */
 	const char *encoder;

@@ -13,6 +13,7 @@
 
 #include "learner/learner.h"
 #include "learner/options.h"
+#include "learner/rerank.h"
 
 static const RlrecOption *
 find_spec(const RlrecOption *specs, const char *name)
@@ -437,8 +438,8 @@ void
 rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption *more)
 {
 	const RlrecLearner *found = rlrec_learner_find(learner);
-	const RlrecOption *specs[32] = {more};
-	int			n = 1;
+	const RlrecOption *specs[32] = {more, rlrec_rerank_options};
+	int			n = 2;
 
 	if (found == NULL)
 	{
@@ -453,6 +454,8 @@ rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption
 				 errhint("The learners are %s.", names.data)));
 	}
 	specs[n++] = found->options;
+	if (found->part != NULL)
+		specs[n++] = found->part->options;
 	if (found == &rlrec_auto || found == &rlrec_hybrid)
 		for (const RlrecLearner *const *each = rlrec_learners; *each != NULL && n < (int) lengthof(specs); each++)
 			specs[n++] = (*each)->options;

@@ -63,7 +63,7 @@ extern List *rlrec_option_weights(const Jsonb *options, const RlrecOption *specs
 
 /*
  * Raises an error unless learner is a learner's name and every key of options is one of its options (of any learner's, for one that is
- * made of others) or of `more`, with a value of the right type inside its range. Errors name what would be valid.
+ * made of others), of re-ranking or of `more`, with a value of the right type inside its range. Errors name what would be valid.
  */
 extern void rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption *more);
 

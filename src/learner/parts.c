@@ -8,6 +8,7 @@
 #include "utils/memutils.h"
 
 #include "learner/parts.h"
+#include "learner/sketch.h"
 
 static bool
 named(const List *names, const char *name)
@@ -186,13 +187,27 @@ rlrec_parts_has_similar(const RlrecModel *model)
 }
 
 void
-rlrec_parts_similar(const RlrecModel *model, int32 item, float *scores)
+rlrec_parts_similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores)
 {
 	RlrecModel	answering;
 
 	if (!find_similar(model, &answering))
 		elog(ERROR, "no part of learner \"%s\" has similar items", model->learner->name);
-	answering.learner->similar(&answering, item, scores);
+	answering.learner->similar(&answering, item, n, others, scores);
+}
+
+void
+rlrec_parts_similarities(const RlrecModel *model, int32 n, const int32 *items, float *matrix)
+{
+	RlrecModel	answering;
+
+	if (!find_similar(model, &answering))
+	{
+		rlrec_sketch_similarities(model, n, items, matrix);
+		return;
+	}
+	for (int32 i = 0; i < n; i++)
+		answering.learner->similar(&answering, items[i], n, items, matrix + (size_t) i * n);
 }
 
 void

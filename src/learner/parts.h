@@ -11,8 +11,9 @@
 
 /*
  * The learners (const RlrecLearner *, in the registry's order) that the option `learners` names, or else all; of these, those that can
- * be fitted. auto is never a part, and hybrid only of auto (for_auto) and when named. Learners with an encoder, unless named, are left to the
- * agent's encoder: auto means yes for auto and no for hybrid. strict: a named learner that cannot be fitted is an error.
+ * be fitted. auto is never a part, and hybrid only of auto (for_auto) and when named. Unless named, learners that are to be are left out, and
+ * those with an encoder are left to the agent's encoder: auto means yes for auto and no for hybrid. strict: a named learner that cannot be
+ * fitted is an error.
  */
 extern List *rlrec_parts_choose(const RlrecFit *fit, const RlrecOption *specs, bool for_auto, bool strict);
 
@@ -34,9 +35,12 @@ extern const RlrecModel *rlrec_parts_find(const RlrecModel *model, const RlrecLe
 
 /*
  * similar() of auto and hybrid: that of the first of `parts` that has one. rlrec_parts_has_similar() tells of any model whether
- * similar() may be asked; where not, cosine over the items' users stands in.
+ * similar() may be asked.
  */
-extern void rlrec_parts_similar(const RlrecModel *model, int32 item, float *scores);
+extern void rlrec_parts_similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores);
 extern bool rlrec_parts_has_similar(const RlrecModel *model);
+
+/* matrix[n][n]: similar() of each of n items to each; of a model that has none, cosine over the items' users, as its sketches know it. */
+extern void rlrec_parts_similarities(const RlrecModel *model, int32 n, const int32 *items, float *matrix);
 
 #endif							/* RLREC_PARTS_H */

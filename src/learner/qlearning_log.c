@@ -19,6 +19,7 @@
 #include "data/intern.h"
 #include "data/session.h"
 #include "data/sparse.h"
+#include "learner/cluster.h"
 #include "learner/learner.h"
 #include "learner/state.h"
 #include "learner/tabular.h"
@@ -82,20 +83,24 @@ obstacle(const RlrecFit *fit)
 
 /* The state after a history, a new one if it has not come before; -1 when there is none. */
 static int32
-intern_state(RlrecStateReader *reader, RlrecIntern *states, const int32 *item, int64 n, const RlrecKey *user)
+intern_state(RlrecStateReader *reader, RlrecIntern *states, const int32 *item, int64 n, const RlrecKey *user, int32 cluster)
 {
 	int32		length;
-	const char *key = rlrec_state_key(reader, item, n, user, &length);
+	const char *key = rlrec_state_key(reader, item, n, user, cluster, &length);
 
 	return key == NULL ? -1 : rlrec_intern_add(states, key, length);
 }
 
-/* As in a history that is served, only events with a positive reward change the state; each is an action. history[] is scratch. */
+/*
+ * As in a history that is served, only events with a positive reward change the state; each is an action. cluster[events] is NULL where states
+ * are no clusters; history[] is scratch.
+ */
 static void
-add_user(Log *log, const RlrecEvents *events, int32 u, RlrecStateReader *reader, RlrecIntern *states, int32 *history)
+add_user(Log *log, const RlrecEvents *events, int32 u, RlrecStateReader *reader, const int32 *cluster, RlrecIntern *states,
+		 int32 *history)
 {
 	RlrecKey	user = rlrec_events_key(events, u);
-	int32		state = intern_state(reader, states, history, 0, &user);
+	int32		state = intern_state(reader, states, history, 0, &user, -1);
 	int64		n = 0;
 	int64		to;
 
@@ -111,7 +116,7 @@ add_user(Log *log, const RlrecEvents *events, int32 u, RlrecStateReader *reader,
 			if (events->reward[e] > 0)
 			{
 				history[n++] = events->item[e];
-				state = intern_state(reader, states, history, n, &user);
+				state = intern_state(reader, states, history, n, &user, cluster ? cluster[e] : -1);
 			}
 			if (before < 0)
 				continue;
@@ -127,7 +132,7 @@ add_user(Log *log, const RlrecEvents *events, int32 u, RlrecStateReader *reader,
 }
 
 static Log *
-read_log(const RlrecEvents *events, RlrecStateReader *reader)
+read_log(const RlrecEvents *events, RlrecStateReader *reader, const int32 *cluster)
 {
 	Log		   *log = palloc0(sizeof(Log));
 	RlrecIntern *states = rlrec_intern_create();
@@ -156,7 +161,7 @@ read_log(const RlrecEvents *events, RlrecStateReader *reader)
 	for (int32 u = 0; u < events->users.n; u++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		add_user(log, events, u, reader, states, history);
+		add_user(log, events, u, reader, cluster, states, history);
 	}
 	log->states = rlrec_intern_finish(states, &rank);
 	for (int32 i = 0; i < log->n; i++)
@@ -380,12 +385,16 @@ fit_tabular(const RlrecFit *data, const char *learner, const char *prefix, Rlrec
 {
 	int			sweeps = rlrec_option_int(data->options, options, "sweeps");
 	int64		episodes = 0;
+	int32	   *cluster = NULL;
 	RlrecStateReader reader;
 	Values	   *values;
 	Log		   *log;
 
 	rlrec_state_reader_init(&reader, data);
-	log = read_log(data->events, &reader);
+	if (reader.kind == RLREC_STATE_CLUSTER)
+		cluster = rlrec_cluster_fit(data, rlrec_option_int(data->options, options, "clusters"),
+									rlrec_random_key((uint64) rlrec_option_int(data->options, options, "seed"), 1), prefix, tensors);
+	log = read_log(data->events, &reader, cluster);
 	values = values_create(data, learner, log);
 	for (int32 i = 0; i < log->n; i++)
 		log->action[i] = find_entry(values->actions, log->state[i], log->action[i]);
@@ -405,12 +414,14 @@ static int32
 find_state(const RlrecModel *model, const RlrecHistory *history, const RlrecDictionary *states, const int32 *offset)
 {
 	RlrecStateReader reader;
+	int32		cluster;
 
 	rlrec_state_reader_open(&reader, model);
+	cluster = reader.kind == RLREC_STATE_CLUSTER ? rlrec_cluster_of(model, history) : -1;
 	for (int32 n = history->n; n >= 0; n--)
 	{
 		int32		length;
-		const char *key = rlrec_state_key(&reader, history->item, n, &history->key, &length);
+		const char *key = rlrec_state_key(&reader, history->item, n, &history->key, cluster, &length);
 		int32		state = key == NULL ? -1 : rlrec_dictionary_find(states, key, length);
 
 		if (state >= 0 && offset[state] < offset[state + 1])
@@ -450,6 +461,20 @@ describe(const RlrecModel *model, StringInfo json)
 					 training[0], training[1]);
 }
 
+static void
+action_values(const RlrecModel *model, RlrecActionValueSink sink, void *argument)
+{
+	RlrecDictionary states = rlrec_dictionary_open(model, "states");
+	const int32 *offset = rlrec_model_data(model, "offset", RLREC_I32, states.n + (int64) 1);
+	const int32 *action = rlrec_model_data(model, "action", RLREC_I32, offset[states.n]);
+	const float *q = rlrec_model_data(model, "q", RLREC_F32, offset[states.n]);
+	const int32 *visits = rlrec_model_data(model, "visits", RLREC_I32, offset[states.n]);
+
+	for (int32 s = 0; s < states.n; s++)
+		for (int32 k = offset[s]; k < offset[s + 1]; k++)
+			sink(argument, states.bytes + states.offset[s], states.offset[s + 1] - states.offset[s], action[k], q[k], visits[k]);
+}
+
 /* ---------------------------------------------------------------- the learners */
 
 #define TABULAR(learner, what) \
@@ -466,7 +491,9 @@ const RlrecLearner rlrec_##learner = { \
 	.fit = fit_##learner, \
 	.score = score, \
 	.when_named = true, \
-	.describe = describe \
+	.part = &rlrec_supervised, \
+	.describe = describe, \
+	.action_values = action_values \
 }
 
 TABULAR(qlearning, "tabular Q-learning from the log");

@@ -54,6 +54,18 @@ successor(const RlrecReplay *replay, int64 number)
 	return number;
 }
 
+/* States are short: no call of memcpy() for each. */
+static inline void
+copy_state(float *to, const float *from, int width)
+{
+	int			i = 0;
+
+	for (; i + 4 <= width; i += 4)
+		memcpy(to + i, from + i, 4 * sizeof(float));
+	for (; i < width; i++)
+		to[i] = from[i];
+}
+
 void
 rlrec_replay_gather(const RlrecReplay *replay, int n_step, double gamma, RlrecBatch *batch)
 {
@@ -66,7 +78,7 @@ rlrec_replay_gather(const RlrecReplay *replay, int n_step, double gamma, RlrecBa
 		double		discount = gamma;
 		double		reward = replay->reward[slot];
 
-		memcpy(batch->state + (size_t) i * width, replay->state + (size_t) slot * width, width * sizeof(float));
+		copy_state(batch->state + (size_t) i * width, replay->state + (size_t) slot * width, width);
 		batch->action[i] = replay->action[slot];
 		for (int step = 1; step < n_step; step++)
 		{
@@ -77,7 +89,7 @@ rlrec_replay_gather(const RlrecReplay *replay, int n_step, double gamma, RlrecBa
 			reward += discount * replay->reward[slot];
 			discount *= gamma;
 		}
-		memcpy(batch->next_state + (size_t) i * width, replay->next_state + (size_t) slot * width, width * sizeof(float));
+		copy_state(batch->next_state + (size_t) i * width, replay->next_state + (size_t) slot * width, width);
 		batch->reward[i] = reward;
 		batch->discount[i] = replay->end[slot] == RLREC_TERMINATED ? 0 : discount;
 		if (batch->discount[i] == 0)

@@ -42,6 +42,8 @@ kind_of(const Jsonb *options)
 		return RLREC_STATE_USER;
 	if (strcmp(state, "expression") == 0)
 		return RLREC_STATE_EXPRESSION;
+	if (strcmp(state, "cluster") == 0)
+		return RLREC_STATE_CLUSTER;
 	return RLREC_STATE_LAST;
 }
 
@@ -56,6 +58,8 @@ rlrec_state_obstacle(const RlrecFit *fit)
 			"the items table has no column of categories or words of the name that category_column says";
 	if (kind == RLREC_STATE_EXPRESSION && rlrec_state_expression(fit->options) == NULL)
 		return "state \"expression\" needs the option \"expression\"";
+	if (kind == RLREC_STATE_CLUSTER)
+		return strcmp(fit->encoder, "none") == 0 ? "state \"cluster\" needs an encoder" : rlrec_supervised.obstacle(fit);
 	return NULL;
 }
 
@@ -145,7 +149,7 @@ rlrec_state_reader_open(RlrecStateReader *reader, const RlrecModel *model)
 }
 
 const char *
-rlrec_state_key(RlrecStateReader *reader, const int32 *item, int64 n, const RlrecKey *user, int32 *length)
+rlrec_state_key(RlrecStateReader *reader, const int32 *item, int64 n, const RlrecKey *user, int32 cluster, int32 *length)
 {
 	const RlrecDictionary *names = &reader->names;
 
@@ -155,6 +159,12 @@ rlrec_state_key(RlrecStateReader *reader, const int32 *item, int64 n, const Rlre
 		return user->bytes;
 	}
 	resetStringInfo(&reader->key);
+	if (reader->kind == RLREC_STATE_CLUSTER)
+	{
+		appendStringInfo(&reader->key, "%d", cluster);
+		*length = reader->key.len;
+		return cluster < 0 ? NULL : reader->key.data;
+	}
 	for (int64 i = Max(0, n - reader->last_items); i < n; i++)
 	{
 		int32		name = reader->category ? reader->category[item[i]] : item[i];

@@ -14,7 +14,8 @@ typedef enum RlrecStateKind
 	RLREC_STATE_LAST,			/* the last items */
 	RLREC_STATE_CATEGORY,		/* their categories */
 	RLREC_STATE_USER,			/* the user, RlrecHistory.key */
-	RLREC_STATE_EXPRESSION		/* the value of an SQL expression for the user, also RlrecHistory.key */
+	RLREC_STATE_EXPRESSION,		/* the value of an SQL expression for the user, also RlrecHistory.key */
+	RLREC_STATE_CLUSTER			/* the cluster of the encoder's state, see cluster.h */
 } RlrecStateKind;
 
 /*
@@ -33,10 +34,11 @@ typedef struct RlrecStateReader
 
 /* The options that say what a state is, for the list of a learner's. */
 #define RLREC_STATE_OPTIONS \
-	{"state", RLREC_OPTION_CHOICE, 0, 0, 0, "last, category, user, expression"}, \
+	{"state", RLREC_OPTION_CHOICE, 0, 0, 0, "last, category, user, expression, cluster"}, \
 	{"last_items", RLREC_OPTION_INT, 1, 1, 100, "how many of the last items, or categories, are the state"}, \
 	{"category_column", RLREC_OPTION_TEXT, 0, 0, 0, "the column of the items table that has an item's category"}, \
-	{"expression", RLREC_OPTION_TEXT, 0, 0, 0, "an SQL expression over the user, whose id is $1, that names his state"}
+	{"expression", RLREC_OPTION_TEXT, 0, 0, 0, "an SQL expression over the user, whose id is $1, that names his state"}, \
+	{"clusters", RLREC_OPTION_INT, 32, 2, 1024, "clusters of the encoder's states"}
 
 extern void rlrec_state_reader_init(RlrecStateReader *reader, const RlrecFit *fit);
 
@@ -51,9 +53,10 @@ extern void rlrec_state_reader_save(const RlrecStateReader *reader, const char *
 extern void rlrec_state_reader_open(RlrecStateReader *reader, const RlrecModel *model);
 
 /*
- * The key after a history of n items, by that of the user where the kind of state is his; NULL when there is no state. Good until the
- * next one.
+ * The key after a history of n items, by that of the user or by the cluster, -1 for none, where the kind of state is theirs; NULL when there
+ * is no state. Good until the next one.
  */
-extern const char *rlrec_state_key(RlrecStateReader *reader, const int32 *item, int64 n, const RlrecKey *user, int32 *length);
+extern const char *rlrec_state_key(RlrecStateReader *reader, const int32 *item, int64 n, const RlrecKey *user, int32 cluster,
+								   int32 *length);
 
 #endif							/* RLREC_STATE_H */

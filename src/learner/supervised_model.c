@@ -405,6 +405,15 @@ rlrec_supervised_encode(const RlrecModel *model, const RlrecHistory *history, fl
 }
 
 void
+rlrec_supervised_blend(const RlrecModel *model, float *state)
+{
+	Network		network;
+
+	open_items(model, &network);
+	blend_state(&network, state);
+}
+
+void
 rlrec_supervised_decode(const RlrecModel *model, const float *state, float *scores)
 {
 	Network		network;
@@ -430,7 +439,7 @@ rlrec_supervised_score(const RlrecModel *model, const RlrecHistory *history, flo
 
 /* Cosine of the embeddings */
 void
-rlrec_supervised_similar(const RlrecModel *model, int32 item, float *scores)
+rlrec_supervised_similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores)
 {
 	Network		network;
 	int			d;
@@ -444,11 +453,10 @@ rlrec_supervised_similar(const RlrecModel *model, int32 item, float *scores)
 	other = palloc(d * sizeof(float));
 	read_item(&network, item, own);
 	square = rlrec_dot(d, own, own);
-	score_items(&network, own, scores);
-	for (int32 i = 0; i < network.n_items; i++)
+	for (int32 i = 0; i < n; i++)
 	{
-		read_item(&network, i, other);
-		scores[i] /= sqrtf(Max(square * rlrec_dot(d, other, other), 1e-30f));
+		read_item(&network, others ? others[i] : i, other);
+		scores[i] = rlrec_dot(d, own, other) / sqrtf(Max(square * rlrec_dot(d, other, other), 1e-30f));
 	}
 	pfree(own);
 	pfree(other);

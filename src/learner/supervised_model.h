@@ -33,12 +33,13 @@ extern void rlrec_supervised_write(const RlrecSupervisedModel *model, bool quant
 /* What another training starts from; palloc'd, or in the model. */
 extern RlrecNextItemStart rlrec_supervised_start(const RlrecModel *model);
 
-/* As in learner.h */
+/* As in learner.h; blend makes of a state of the encoder alone what encode() gives. */
 extern bool rlrec_supervised_score(const RlrecModel *model, const RlrecHistory *history, float *scores);
-extern void rlrec_supervised_similar(const RlrecModel *model, int32 item, float *scores);
+extern void rlrec_supervised_similar(const RlrecModel *model, int32 item, int32 n, const int32 *others, float *scores);
 extern int	rlrec_supervised_dimension(const RlrecModel *model);
 extern bool rlrec_supervised_encode(const RlrecModel *model, const RlrecHistory *history, float *state);
 extern void rlrec_supervised_decode(const RlrecModel *model, const float *state, float *scores);
+extern void rlrec_supervised_blend(const RlrecModel *model, float *state);
 extern void rlrec_supervised_describe(const RlrecModel *model, StringInfo json);
 extern int	rlrec_supervised_check(const RlrecModel *model);
 

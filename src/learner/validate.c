@@ -5,13 +5,15 @@
  * For each tested user the model scores the whole catalogue from his training history; the items of that history are not ranked. A
  * test item's rank is the number of other ranked items whose score is at least its own: a tie counts against the model, so that constant scores are
  * worth nothing and no figure depends on the order of the items. The list that coverage, novelty and diversity look at is what
- * rlrec_recommend would show: the k best, equal scores by the item's bytes.
+ * rlrec_recommend would show: the k best, equal scores by the item's bytes, or what re-ranking makes of them, by which the test items are
+ * then ranked too.
  *
  * Scratch lives in a context that is reset for each user; what is kept over users is O(items + users) and the incidence of the
  * training events.
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "miscadmin.h"
@@ -19,8 +21,8 @@
 #include "utils/memutils.h"
 
 #include "data/sparse.h"
+#include "learner/rerank.h"
 #include "learner/validate.h"
-#include "tensor/topk.h"
 
 #define COSINE_BITS 15			/* log2 of the slots of the cache of cosines */
 
@@ -37,6 +39,7 @@ typedef struct Judge
 {
 	const RlrecModel *model;
 	const RlrecSplit *split;
+	RlrecRerank rerank;
 	int			k;
 	double	   *ideal;			/* [k] the DCG of hits at all ranks up to this one */
 	float	   *information;	/* [n_items] bits */
@@ -131,7 +134,7 @@ list_diversity(Judge *judge, const int32 *list, int n)
 }
 
 static Judge
-judge_create(const RlrecModel *model, const RlrecSplit *split, int k)
+judge_create(const RlrecModel *model, const RlrecSplit *split, const Jsonb *options, int k)
 {
 	int32		n_items = model->items.n;
 	RlrecIncidence incidence = rlrec_incidence_build(&split->train, false);
@@ -139,6 +142,7 @@ judge_create(const RlrecModel *model, const RlrecSplit *split, int k)
 
 	judge.model = model;
 	judge.split = split;
+	judge.rerank = rlrec_rerank_read(options);
 	judge.k = k;
 	judge.ideal = alloc_zero(k, sizeof(double));
 	judge.information = alloc_zero(n_items, sizeof(float));
@@ -230,6 +234,19 @@ judge_ranks(const Judge *judge, float *scores, const int32 *test, const float *r
 	user->mrr = 1.0 / (best + 1);
 }
 
+/* Ranks follow scores: those of a re-ranked list go above all others, in its order. */
+static void
+raise_list(float *scores, const int32 *list, int n)
+{
+	float		score = FLT_MAX;
+
+	for (int r = 0; r < n; r++)
+	{
+		scores[list[r]] = score;
+		score = nextafterf(score, 0);
+	}
+}
+
 /* The metrics of one tested user; coverage goes to judge->shown. */
 static RlrecMetrics
 judge_user(Judge *judge, int32 t)
@@ -247,7 +264,9 @@ judge_user(Judge *judge, int32 t)
 	rlrec_model_scores(model, &history, scores);
 	for (int64 e = train->start[u]; e < train->end[u]; e++)
 		judge->eligible[train->item[e]] = false;
-	n = rlrec_topk(model->items.n, scores, judge->eligible, judge->k, list);
+	n = rlrec_rerank(model, &judge->rerank, scores, judge->eligible, judge->k, list);
+	if (rlrec_rerank_matters(&judge->rerank))
+		raise_list(scores, list, n);
 	judge_ranks(judge, scores, split->item + split->start[t], split->reward + split->start[t], split->start[t + 1] - split->start[t], &user);
 	for (int64 e = train->start[u]; e < train->end[u]; e++)
 		judge->eligible[train->item[e]] = true;
@@ -273,7 +292,7 @@ seconds_since(instr_time started)
 }
 
 void
-rlrec_validate(const RlrecModel *model, const RlrecSplit *split, int k, float *user_ndcg, RlrecMetrics *metrics)
+rlrec_validate(const RlrecModel *model, const RlrecSplit *split, const Jsonb *options, int k, float *user_ndcg, RlrecMetrics *metrics)
 {
 	MemoryContext outer = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(outer, "rlrec validate", ALLOCSET_DEFAULT_SIZES);
@@ -289,7 +308,7 @@ rlrec_validate(const RlrecModel *model, const RlrecSplit *split, int k, float *u
 	k = Max(Min(k, model->items.n), 1);
 
 	MemoryContextSwitchTo(context);
-	judge = judge_create(model, split, k);
+	judge = judge_create(model, split, options, k);
 	MemoryContextSwitchTo(scratch);
 	for (int32 t = 0; t < split->n_tests; t++)
 	{
@@ -338,7 +357,7 @@ rlrec_validate_learner(const RlrecLearner *learner, const RlrecFit *fit, const R
 	part.past = NULL;
 	model = rlrec_learner_fit(learner, &part);
 	fit_seconds = seconds_since(started);
-	rlrec_validate(model, split, k, user_ndcg, metrics);
+	rlrec_validate(model, split, fit->options, k, user_ndcg, metrics);
 	metrics->fit_seconds = fit_seconds;
 
 	MemoryContextSwitchTo(outer);

@@ -28,9 +28,10 @@ typedef struct RlrecMetrics
 
 /*
  * Measures a model that was fitted on split->train by the best k items (k > 0; more than the catalogue has is the whole catalogue).
- * user_ndcg, when not NULL, receives [n_tests] the NDCG of each tested user, for intervals over users.
+ * Lists are re-ranked as the agent's options say. user_ndcg, when not NULL, receives [n_tests] the NDCG of each tested user, for intervals over users.
  */
-extern void rlrec_validate(const RlrecModel *model, const RlrecSplit *split, int k, float *user_ndcg, RlrecMetrics *metrics);
+extern void rlrec_validate(const RlrecModel *model, const RlrecSplit *split, const Jsonb *options, int k, float *user_ndcg,
+						   RlrecMetrics *metrics);
 
 /*
  * Fits the learner on the training part of the split and measures it; everything but user_ndcg and metrics is freed. fit->events is

@@ -142,6 +142,8 @@ rlrec_normalize(int n, real *x)
 	double		mean = 0;
 	double		square = 0;
 
+	if (n < 2)
+		return;
 	for (int i = 0; i < n; i++)
 		mean += x[i] / n;
 	for (int i = 0; i < n; i++)

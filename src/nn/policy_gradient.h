@@ -37,7 +37,7 @@ extern void rlrec_importance(int n, int actions, real cap, const int32 *action, 
 extern void rlrec_generalized_advantages(int n, real gamma, real lambda, const real *reward, const real *value, const real *next_value,
 										 const bool *terminated, const bool *last, real *advantage);
 
-/* x[n] less its mean, by its standard deviation unless that is 0 */
+/* x[n] less its mean, by its standard deviation; a single number stays as it is. */
 extern void rlrec_normalize(int n, real *x);
 
 #endif							/* RLREC_POLICY_GRADIENT_H */

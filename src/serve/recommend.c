@@ -64,6 +64,7 @@ recommend(FunctionCallInfo fcinfo, const RlrecAgent *agent, const RlrecModel *mo
 {
 	RlrecCandidates candidates;
 	RlrecRecommendation *best;
+	RlrecRerank rerank = rlrec_rerank_read(agent->options);
 	float	   *scores = rlrec_score_buffer(model);
 	const char *source;
 	int			n;
@@ -72,7 +73,7 @@ recommend(FunctionCallInfo fcinfo, const RlrecAgent *agent, const RlrecModel *mo
 	rlrec_item_set_add_array(excluded, agent, model, array_argument(fcinfo, 4));
 	source = rlrec_score_history(model, history, scores);
 	best = rlrec_recommendation_buffer(model, &candidates, &k);
-	n = rlrec_shortlist(model, scores, &candidates, excluded, k, best);
+	n = rlrec_shortlist(model, &rerank, scores, &candidates, excluded, k, best);
 	return_rows((ReturnSetInfo *) fcinfo->resultinfo, NULL, best, n, source);
 }
 
@@ -236,6 +237,7 @@ rlrec_recommend_all(PG_FUNCTION_ARGS)
 	RlrecAgent *agent = rlrec_agent_argument(fcinfo, 0);
 	int			k = rlrec_k_argument(fcinfo, 1);
 	bool		exclude_seen = rlrec_option_bool(agent->options, rlrec_agent_options, "exclude_seen");
+	RlrecRerank rerank = rlrec_rerank_read(agent->options);
 	MemoryContext row_context;
 	const RlrecModel *model;
 	RlrecCandidates candidates;
@@ -259,7 +261,7 @@ rlrec_recommend_all(PG_FUNCTION_ARGS)
 
 		CHECK_FOR_INTERRUPTS();
 		(void) rlrec_score_history(model, &history, scores);
-		n = rlrec_shortlist(model, scores, &candidates, &excluded, k, best);
+		n = rlrec_shortlist(model, &rerank, scores, &candidates, &excluded, k, best);
 		return_rows((ReturnSetInfo *) fcinfo->resultinfo, rlrec_dictionary_id(&all.events->users, u), best, n, NULL);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_context);
@@ -294,7 +296,7 @@ rlrec_similar_items(PG_FUNCTION_ARGS)
 				 errhint("It knows the items that the events and the items table had when it was trained; train it again to learn new ones.")));
 	scores = rlrec_score_buffer(model);
 	if (rlrec_parts_has_similar(model))
-		model->learner->similar(model, item, scores);
+		model->learner->similar(model, item, model->items.n, NULL, scores);
 	else
 	{
 		/* What it would recommend to someone who had only this item. */
@@ -309,7 +311,7 @@ rlrec_similar_items(PG_FUNCTION_ARGS)
 	rlrec_candidates_read(&candidates, agent, model, NULL);
 	candidates.others = NIL;
 	best = rlrec_recommendation_buffer(model, &candidates, &k);
-	n = rlrec_shortlist(model, scores, &candidates, &excluded, k, best);
+	n = rlrec_shortlist(model, NULL, scores, &candidates, &excluded, k, best);
 	return_rows((ReturnSetInfo *) fcinfo->resultinfo, NULL, best, n, NULL);
 	rlrec_cache_release(model);
 	return (Datum) 0;

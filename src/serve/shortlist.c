@@ -161,8 +161,8 @@ rlrec_recommendation_buffer(const RlrecModel *model, const RlrecCandidates *cand
 }
 
 int
-rlrec_shortlist(const RlrecModel *model, const float *scores, const RlrecCandidates *candidates, const RlrecItemSet *excluded, int k,
-				RlrecRecommendation *best)
+rlrec_shortlist(const RlrecModel *model, const RlrecRerank *rerank, const float *scores, const RlrecCandidates *candidates,
+				const RlrecItemSet *excluded, int k, RlrecRecommendation *best)
 {
 	int32		n_items = model->items.n;
 	bool	   *eligible = MemoryContextAllocHuge(CurrentMemoryContext, Max(n_items, 1));
@@ -172,7 +172,10 @@ rlrec_shortlist(const RlrecModel *model, const float *scores, const RlrecCandida
 	for (int32 i = 0; i < n_items; i++)
 		eligible[i] = (candidates->member == NULL || candidates->member[i]) && !excluded->member[i];
 	top = MemoryContextAllocHuge(CurrentMemoryContext, Max(Min(k, n_items), 1) * sizeof(int32));
-	n = rlrec_topk(n_items, scores, eligible, Min(k, n_items), top);
+	if (rerank != NULL)
+		n = rlrec_rerank(model, rerank, scores, eligible, Min(k, n_items), top);
+	else
+		n = rlrec_topk(n_items, scores, eligible, Min(k, n_items), top);
 	for (int i = 0; i < n; i++)
 	{
 		int32		start = model->items.offset[top[i]];

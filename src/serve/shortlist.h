@@ -6,6 +6,7 @@
 #define RLREC_SHORTLIST_H
 
 #include "learner/learner.h"
+#include "learner/rerank.h"
 #include "store/agent.h"
 #include "utils/array.h"
 
@@ -42,10 +43,10 @@ extern float *rlrec_score_buffer(const RlrecModel *model);
 extern RlrecRecommendation *rlrec_recommendation_buffer(const RlrecModel *model, const RlrecCandidates *candidates, int *k);
 
 /*
- * The k best candidates that are not excluded; returns how many there are. Items that the model does not know come last, in order of their
- * ids' bytes.
+ * The k best candidates that are not excluded, re-ranked unless rerank is NULL; returns how many there are. Items that the model does not
+ * know come last, in order of their ids' bytes.
  */
-extern int	rlrec_shortlist(const RlrecModel *model, const float *scores, const RlrecCandidates *candidates, const RlrecItemSet *excluded,
-							int k, RlrecRecommendation *best);
+extern int	rlrec_shortlist(const RlrecModel *model, const RlrecRerank *rerank, const float *scores, const RlrecCandidates *candidates,
+							const RlrecItemSet *excluded, int k, RlrecRecommendation *best);
 
 #endif							/* RLREC_SHORTLIST_H */

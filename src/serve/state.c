@@ -194,7 +194,7 @@ rlrec_decode(PG_FUNCTION_ARGS)
 	model->learner->decode(model, state, scores);
 	check_scores(model->items.n, scores);
 	best = rlrec_recommendation_buffer(model, &candidates, &k);
-	n = rlrec_shortlist(model, scores, &candidates, &excluded, k, best);
+	n = rlrec_shortlist(model, NULL, scores, &candidates, &excluded, k, best);
 	values[3] = shared_by(agent, best, n, &nulls[3]);
 	for (int i = 0; i < n; i++)
 	{

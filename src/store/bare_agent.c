@@ -15,7 +15,7 @@ const RlrecOption rlrec_bare_options[] = {
 	{NULL}
 };
 
-static const RlrecOnlineLearner *const online_learners[] = {&rlrec_dqn_online};
+static const RlrecOnlineLearner *const online_learners[] = {&rlrec_dqn_online, &rlrec_reinforce_online, &rlrec_actor_critic_online};
 
 const RlrecOnlineLearner *
 rlrec_online_find(const char *name)

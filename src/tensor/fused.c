@@ -519,20 +519,16 @@ INLINE lanes
 mlp_activate(RlrecMlpActivation activation, lanes x)
 {
 	if (activation == RLREC_MLP_RELU)
-		return choose(x < splat(0), splat(0), x);	/* so that NaN stays */
-	if (activation == RLREC_MLP_TANH)
-		return 2 * sigmoid(2 * x) - 1;
-	return x;
+		return (lanes) (~(x < splat(0)) & (integers) x);	/* NaN stays */
+	return 2 * sigmoid(2 * x) - 1;
 }
 
 INLINE lanes
-mlp_slope(RlrecMlpActivation activation, lanes y)
+mlp_activate_backward(RlrecMlpActivation activation, lanes y, lanes dy)
 {
 	if (activation == RLREC_MLP_RELU)
-		return choose(y > splat(0), splat(1), splat(0));
-	if (activation == RLREC_MLP_TANH)
-		return 1 - y * y;
-	return splat(1);
+		return (lanes) ((y > splat(0)) & (integers) dy);
+	return dy * (1 - y * y);
 }
 
 INLINE void
@@ -556,37 +552,54 @@ rlrec_bias_activate(RlrecMlpActivation activation, int n, int d, const real *bia
 		bias_activate(RLREC_MLP_RELU, n, d, bias, y);
 	else if (activation == RLREC_MLP_TANH)
 		bias_activate(RLREC_MLP_TANH, n, d, bias, y);
-	else
-		bias_activate(RLREC_MLP_LINEAR, n, d, bias, y);
+	else						/* often narrower than a vector */
+		for (int r = 0; r < n; r++, y += d)
+			for (int i = 0; i < d; i++)
+				y[i] += bias[i];
+}
+
+/* So many vectors of columns, each of LANES numbers or, where it is one, of `rest` */
+INLINE void
+bias_backward_columns(RlrecMlpActivation activation, int vectors, int rest, int n, int d, const real *y, real *dy, real *dbias)
+{
+	lanes		total[4];
+
+	for (int v = 0; v < vectors; v++)
+		total[v] = splat(0);
+	for (int r = 0; r < n; r++, y += d, dy += d)
+		for (int v = 0; v < vectors; v++)
+		{
+			int			at = v * LANES;
+			lanes		g;
+
+			if (rest == LANES)
+			{
+				g = mlp_activate_backward(activation, load(y + at), load(dy + at));
+				store(dy + at, g);
+			}
+			else
+			{
+				g = mlp_activate_backward(activation, load_part(y + at, rest, 0), load_part(dy + at, rest, 0));
+				store_part(dy + at, rest, g);
+			}
+			total[v] += g;
+		}
+	for (int v = 0; v < vectors; v++)
+		for (int l = 0; l < rest; l++)
+			dbias[v * LANES + l] += total[v][l];
 }
 
 INLINE void
 bias_activate_backward(RlrecMlpActivation activation, int n, int d, const real *y, real *dy, real *dbias)
 {
-	for (int i = 0; i < d; i += LANES)
-	{
-		int			rest = Min(LANES, d - i);
-		lanes		total = splat(0);
+	int			i = 0;
 
-		for (size_t at = i; at < (size_t) n * d; at += d)
-		{
-			lanes		g;
-
-			if (rest == LANES)
-			{
-				g = load(dy + at) * mlp_slope(activation, load(y + at));
-				store(dy + at, g);
-			}
-			else
-			{
-				g = load_part(dy + at, rest, 0) * mlp_slope(activation, load_part(y + at, rest, 0));
-				store_part(dy + at, rest, g);
-			}
-			total += g;
-		}
-		for (int l = 0; l < rest; l++)
-			dbias[i + l] += total[l];
-	}
+	for (; i + 4 * LANES <= d; i += 4 * LANES)
+		bias_backward_columns(activation, 4, LANES, n, d, y + i, dy + i, dbias + i);
+	for (; i + LANES <= d; i += LANES)
+		bias_backward_columns(activation, 1, LANES, n, d, y + i, dy + i, dbias + i);
+	if (i < d)
+		bias_backward_columns(activation, 1, d - i, n, d, y + i, dy + i, dbias + i);
 }
 
 DISPATCHED void
@@ -597,7 +610,9 @@ rlrec_bias_activate_backward(RlrecMlpActivation activation, int n, int d, const 
 	else if (activation == RLREC_MLP_TANH)
 		bias_activate_backward(RLREC_MLP_TANH, n, d, y, dy, dbias);
 	else
-		bias_activate_backward(RLREC_MLP_LINEAR, n, d, y, dy, dbias);
+		for (int r = 0; r < n; r++, dy += d)
+			for (int i = 0; i < d; i++)
+				dbias[i] += dy[i];
 }
 
 DISPATCHED void

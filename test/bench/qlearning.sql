@@ -41,3 +41,26 @@ BEGIN
 	RETURN rlrec_replay('replayed', 'log') / extract(epoch FROM clock_timestamp() - began);
 END
 $$;
+
+-- A log of 10,000 users with 100 events each, 5,000 items, the low numbers more often
+CREATE TABLE events AS SELECT u AS user_id, ((hashint8extended(u * 100 + n, 1) & 65535) * (hashint8extended(u * 100 + n, 2) & 65535) / 65536 * 5000 / 65536)::int AS item_id,
+	n AS at, (hashint8extended(u * 100 + n, 3) & 3) + 1 AS stars FROM generate_series(1, 10000) u, generate_series(1, 100) n;
+CREATE INDEX ON events (user_id, at);
+VACUUM ANALYZE events;
+SELECT rlrec_create_agent(learner || sweeps, 'events', value_column => 'stars', learner => learner, options => jsonb_build_object('sweeps', sweeps))
+FROM unnest('{qlearning,sarsa,expected_sarsa,double_q}'::text[]) learner, unnest('{1,11}'::int[]) sweeps;
+
+-- What this backend has had of a core, in seconds
+CREATE FUNCTION cpu() RETURNS float8 LANGUAGE sql AS $$
+	SELECT (f[12]::float8 + f[13]::float8) / 100 FROM string_to_array(split_part(pg_read_file(format('/proc/%s/stat', pg_backend_pid())), ') ', 2), ' ') f $$;
+
+-- Transitions a second of a core: learned in so many sweeps, with all of the training besides
+CREATE FUNCTION train(learner text, sweeps int) RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE
+	began float8 := cpu();
+	transitions float8;
+BEGIN
+	SELECT (metrics->>'transitions')::float8 INTO transitions FROM rlrec_train(learner || sweeps);
+	RETURN sweeps * transitions / (cpu() - began);
+END
+$$;

@@ -1,6 +1,6 @@
 -- Q-learning and its kin from a log: values by hand on tiny tables, and by a plain implementation on random ones.
 SET client_min_messages = warning;
-SELECT plan(98);
+SELECT plan(113);
 
 CREATE TABLE tiny (user_id int, item_id int, at timestamptz, stars float8);
 CREATE FUNCTION learn(agent text, learner text, options jsonb DEFAULT NULL, events regclass DEFAULT 'tiny', items regclass DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -28,6 +28,17 @@ SELECT is(q('q', '2'), rounded(0.5 * (1 + 0.9 * 1), :prior2, :prior3), 'qlearnin
 SELECT is(q('q', '2,3'), q('q', '2'), 'nothing was done after item 3, so item 2 before it counts');
 SELECT is(q('q', '3'), NULL, 'where there is none, popularity does');
 SELECT is((SELECT round(rlrec_score('q', 7, 2)::numeric, 5)), 1.00000, 'a user is served by his history');
+SELECT is((SELECT string_agg(concat_ws(' ', state, action, round(q::numeric, 5), visits), ', ' ORDER BY state, action) FROM rlrec.qvalues WHERE agent = 'q'),
+	'1 2 1.00000 1, 1 3 2.00000 1, 2 1 0.95000 1', 'rlrec.qvalues shows what was learned');
+SELECT is((SELECT string_agg(state || ' ' || action, ', ' ORDER BY state) FROM rlrec_policy('q')), '1 3, 2 1', 'rlrec_policy() the best actions');
+CREATE ROLE reader;
+GRANT USAGE ON SEQUENCE rlrec.agent_q TO reader;
+SET ROLE reader;
+SELECT is((SELECT count(*) FROM rlrec.qvalues), 0::bigint, 'only to the owner, for states may be users');
+SELECT throws_ok($$SELECT rlrec_trained_values('q')$$, '42501', 'must be owner of agent "q"');
+RESET ROLE;
+DROP OWNED BY reader;
+DROP ROLE reader;
 SELECT is((learn('q2', 'qlearning', '{"alpha": 0.5, "sweeps": 2}')->>'td_error')::numeric(9,4), ((1.855 + 1.85 + 2) / 3)::numeric(9,4), 'two sweeps');
 SELECT is(q('q2', '1'), rounded(:prior1, 1 + 0.5 * (2 + 0.9 * 0.95 - 1), 3), 'qlearning: the second sweep after item 1');
 SELECT is(q('q2', '2'), rounded(0.95 + 0.5 * (1 + 0.9 * 2 - 0.95), :prior2, :prior3), 'and after item 2');
@@ -98,6 +109,39 @@ SELECT throws_ok(format('SELECT learn(%L, %L, %L)', 'bad', 'qlearning', jsonb_bu
 FROM (VALUES ('moon', '42703'), ('$2', '42P02'), ('1), (2', '42601'), ('1); SELECT (2', '42601'), ('(SELECT segment FROM people WHERE id = $1)', '42P01'),
 	('(SELECT segment FROM public.people)', '21000'), ('(INSERT INTO public.people VALUES (99) RETURNING id)', '42601'), ('pg_catalog.nextval(''public.counter'')', '42P01')) v (e, state);
 SELECT throws_ok($$SELECT learn('bad', 'qlearning', '{"state": "expression"}')$$, '55000', NULL, 'there must be one');
+
+-- clusters of the encoder's states: users who walk up have others than those who walk down
+CREATE TABLE ways AS SELECT u AS user_id, 1 + CASE WHEN u % 2 = 0 THEN (u + n) % 10 ELSE 10 + (u + 9 * n) % 10 END AS item_id, timestamptz '2025-01-01' + n * interval '1 hour' AS at, 1::float8 AS stars
+	FROM generate_series(1, 60) u, generate_series(1, 8) n;
+\set encoder '{"length": 8, "dimension": 8, "blocks": 1, "hidden": 8, "epochs": 3, "batch": 8}'
+\set small '{"state": "cluster", "clusters": 4, "length": 8, "dimension": 8, "blocks": 1, "hidden": 8, "epochs": 3, "batch": 8}'
+SELECT is(learn('cluster', 'qlearning', :'small', 'ways')->>'states', '4', 'state cluster');
+SELECT is((SELECT shape FROM rlrec_weights_tensors(rlrec_model_weights('cluster')) WHERE name = 'centroid'), '{4,8}', 'the centroids are directions');
+SELECT is((SELECT array_agg(round(sqrt(s)::numeric, 4)) FROM (SELECT sum(x ^ 2) AS s FROM unnest(rlrec_weights_tensor(rlrec_model_weights('cluster'), 'centroid')) WITH ORDINALITY t(x, n) GROUP BY (n - 1) / 8) v),
+	'{1,1,1,1}', 'of length 1');
+-- Each transition once more, as a user of its own who is asked about: the encoder's state, the nearest centroid, and so the visits.
+SELECT isnt(learn('encoder', 'supervised', :'encoder', 'ways'), NULL, 'the encoder by itself');
+CREATE FUNCTION tensor(name text) RETURNS TABLE (n bigint, x float8) LANGUAGE sql AS $$ SELECT n - 1, x FROM unnest(rlrec_weights_tensor(rlrec_model_weights('cluster'), name)) WITH ORDINALITY t(x, n) $$;
+CREATE TEMP TABLE centroid AS SELECT n / 8 AS c, array_agg(x ORDER BY n) AS v FROM tensor('centroid') GROUP BY 1;
+CREATE TEMP TABLE learned AS SELECT s.n AS c, a.x::int AS a, v.x AS visits, q.x AS q FROM tensor('offset') s JOIN tensor('offset') e ON e.n = s.n + 1
+	JOIN tensor('action') a ON a.n >= s.x AND a.n < e.x JOIN tensor('visits') v ON v.n = a.n JOIN tensor('q') q ON q.n = a.n;
+CREATE TEMP TABLE numbered AS SELECT item_id, row_number() OVER (ORDER BY item_id::text COLLATE "C") - 1 AS a FROM (SELECT DISTINCT item_id FROM ways) w;
+INSERT INTO ways SELECT u * 100 + t, w.item_id, w.at, 1 FROM generate_series(1, 60) u, generate_series(1, 8) t, ways w
+	WHERE w.user_id = u AND w.at <= timestamptz '2025-01-01' + t * interval '1 hour';
+CREATE INDEX ON ways (user_id);
+CREATE TEMP TABLE met AS SELECT u, t, (SELECT c FROM centroid ORDER BY (SELECT sum(x * y) FROM unnest(v, state) s(x, y)) DESC LIMIT 1) AS c
+	FROM generate_series(1, 60) u, generate_series(1, 8) t, LATERAL rlrec_encode('encoder', u * 100 + t) state;
+CREATE TEMP TABLE expected AS SELECT c, a, count(*) AS visits FROM met JOIN ways w ON w.user_id = u AND w.at = timestamptz '2025-01-01' + (t + 1) * interval '1 hour' JOIN numbered USING (item_id) GROUP BY c, a;
+SELECT is((SELECT (sum(visits), count(DISTINCT c))::text FROM expected), '(420,4)', '420 transitions from states of 4 clusters');
+SELECT is((SELECT count(*) FROM learned FULL JOIN expected USING (c, a) WHERE learned.visits IS DISTINCT FROM expected.visits), 0::bigint, 'the states of the log are those that the encoder gives');
+SELECT is((SELECT count(*) FROM met JOIN learned USING (c) JOIN numbered USING (a) WHERE t = 8 AND abs(rlrec_score('cluster', u, item_id) - q) < 1e-6),
+	(SELECT count(*) FROM met JOIN learned USING (c) WHERE t = 8), 'and so are those of users who are served');
+DELETE FROM ways WHERE user_id > 60;
+SELECT isnt(learn('cluster again', 'qlearning', :'small', 'ways'), NULL, 'state cluster again');
+SELECT ok(rlrec_model_weights('cluster') = rlrec_model_weights('cluster again'), 'the same seed, the same clusters');
+SELECT is((SELECT source FROM rlrec_recommend(99, 1, 'cluster')), 'popularity', 'no history, no cluster');
+SELECT rlrec_create_agent('bare', 'ways', learner => 'qlearning', encoder => 'none', options => '{"state": "cluster"}');
+SELECT throws_ok($$SELECT rlrec_train('bare')$$, '55000', 'learner "qlearning" cannot be fitted', 'clusters need an encoder');
 
 -- a negative reward is an action that does not change the state
 CREATE TABLE rated (user_id int, item_id int, at timestamptz, stars float8);
