@@ -199,6 +199,7 @@ void
 rlrec_trainer_choose_blend(RlrecTrainer *t)
 {
 	static const real weights[] = {0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5};
+	const real *last = t->average != NULL ? t->average : t->parameters;
 	real		best = 0;
 	double		least;
 	double		highest;
@@ -206,14 +207,15 @@ rlrec_trainer_choose_blend(RlrecTrainer *t)
 	if (t->config->objective == NULL || !t->config->objective->choose || t->n_validated == 0)
 		return;
 	t->blend[0] = 0;
-	highest = rlrec_trainer_validate(t, t->best, &least);
+	highest = rlrec_trainer_validate(t, last, &least);
+	ereport(DEBUG1, (errmsg_internal("the policy alone: validation NDCG@10 %.4f, by rewards %.4f", least, highest)));
 	for (int k = 0; k < (int) lengthof(weights); k++)
 	{
 		double		ndcg;
 		double		reward_ndcg;
 
 		t->blend[0] = weights[k];
-		reward_ndcg = rlrec_trainer_validate(t, t->best, &ndcg);
+		reward_ndcg = rlrec_trainer_validate(t, last, &ndcg);
 		ereport(DEBUG1, (errmsg_internal("values weigh %g: validation NDCG@10 %.4f, by rewards %.4f", weights[k], ndcg, reward_ndcg)));
 		if (ndcg < least || reward_ndcg <= highest)
 			continue;

@@ -152,7 +152,8 @@ extern double rlrec_trainer_validate(RlrecTrainer *t, const real *judged, double
 
 /*
  * Where the objective leaves it open: the weight of the first head in the score. Of those with which the plain NDCG is not below the
- * policy's, the one with the best NDCG by rewards.
+ * policy's, the one with the best NDCG by rewards. Judged are the weights with which training ended: those of the best epoch owe it to chance
+ * too, which would flatter the policy alone.
  */
 extern void rlrec_trainer_choose_blend(RlrecTrainer *t);
 
