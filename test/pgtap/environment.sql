@@ -56,11 +56,27 @@ SELECT is(value('trace', 'A', 'right'), 0.5 * 0.9 * 2, 'the next episode begins 
 SELECT rlrec_observe('trace', 'B', 'right', 8, NULL, true);
 SELECT is(value('trace', 'A', 'right'), 0.9, 'Watkins: an action that explores cuts the trace');
 
+SELECT make('sarsa_trace', 'sarsa', '{"lambda": 0.5}');
+SELECT rlrec_observe('sarsa_trace', 'A', 'left', 0, 'B', false);
+SELECT rlrec_observe('sarsa_trace', 'B', 'left', 4, NULL, true);
+SELECT is(value('sarsa_trace', 'B', 'left'), 2.0, 'sarsa with lambda: the last observation teaches its own pair');
+SELECT is(value('sarsa_trace', 'A', 'left'), 0.5 * 0.9 * 0.5 * 4, 'and the one that waited');
+SELECT rlrec_observe('sarsa_trace', 'C' || i, 'left', 0, 'C' || i + 1, false) FROM generate_series(1, 5) i;
+SELECT rlrec_observe('sarsa_trace', 'C6', 'left', 8, NULL, true);
+SELECT is(array_agg(value('sarsa_trace', 'C' || i, 'left') ORDER BY i), (SELECT array_agg(round(4 * 0.45 ^ (6 - i), 6) ORDER BY i) FROM generate_series(1, 6) i),
+	'and all before, by (gamma lambda)^age') FROM generate_series(1, 6) i;
+
 SELECT make('double', 'double_q', '{"seed": 3}');
 SELECT rlrec_observe('double', 'A', 'left', 1, NULL, true) FROM generate_series(1, 40);
 SELECT is((SELECT count(*)::int FROM rlrec.qtable q JOIN rlrec.agent a ON a.id = q.agent WHERE a.name = 'double'), 2, 'double_q has two tables');
 SELECT cmp_ok(value('double', 'A', 'left'), '>', 0.99, 'whose mean is the value');
 SELECT is((SELECT visits FROM rlrec_values('double', 'A') WHERE action = 'left'), 40::bigint, 'and whose visits add up');
+
+SELECT make('large', 'qlearning', '{"alpha": 1, "gamma": 1}');
+SELECT rlrec_observe('large', s, 'left', 1, NULL, true) FROM unnest('{A,B}'::text[]) s;
+UPDATE rlrec.qtable SET entries = CASE state WHEN 'A' THEN '{"left": -1.7e308}' ELSE '{"left": 1.7e308}' END::rlrec_qtable
+	FROM rlrec.agent a WHERE a.id = agent AND a.name = 'large';
+SELECT throws_ok($$SELECT rlrec_observe('large', 'A', 'left', 1, 'B', false)$$, '22003', 'agent "large" came to an action value that is not finite');
 
 -- ---------------------------------------------------------------- acting
 SELECT results_eq($$SELECT * FROM rlrec_policy('q', 'B')$$, $$VALUES ('left', 0.05::float8), ('right', 0.95::float8)$$, 'epsilon-greedy');
