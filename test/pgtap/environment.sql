@@ -72,6 +72,16 @@ SELECT is((SELECT count(*)::int FROM rlrec.qtable q JOIN rlrec.agent a ON a.id =
 SELECT cmp_ok(value('double', 'A', 'left'), '>', 0.99, 'whose mean is the value');
 SELECT is((SELECT visits FROM rlrec_values('double', 'A') WHERE action = 'left'), 40::bigint, 'and whose visits add up');
 
+SELECT make('half', 'double_q', '{"initial": 8}');
+SELECT rlrec_observe('half', 'A', 'left', 1, NULL, true);
+SELECT is(value('half', 'A', 'left'), (8 + 4.5) / 2, 'a table that has not learned counts with the initial value');
+SELECT is((SELECT q FROM rlrec.qvalues WHERE agent = 'half'), 6.25::float8, 'also in rlrec.qvalues');
+SELECT rlrec_alter_agent('half', learner => 'qlearning');
+SELECT is((SELECT coalesce(max(round(q::numeric, 6)), 8) FROM rlrec.qvalues WHERE agent = 'half'), value('half', 'A', 'left'), 'without double_q the second table does not count');
+SELECT rlrec_observe('half', 'A', 'left', 1, NULL, true);
+SELECT rlrec_alter_agent('half', '{"actions": ["right", "up"]}');
+SELECT is_empty($$SELECT * FROM rlrec_policy('half')$$, 'an action that the agent has no longer is not its policy');
+
 SELECT make('large', 'qlearning', '{"alpha": 1, "gamma": 1}');
 SELECT rlrec_observe('large', s, 'left', 1, NULL, true) FROM unnest('{A,B}'::text[]) s;
 UPDATE rlrec.qtable SET entries = CASE state WHEN 'A' THEN '{"left": -1.7e308}' ELSE '{"left": 1.7e308}' END::rlrec_qtable
