@@ -139,6 +139,11 @@ SELECT make('mdp', 'qlearning', '{"alpha": 1, "alpha_power": 1}');
 SELECT is(rlrec_replay('mdp', 'mdp', 20000), 20000::bigint, 'an MDP');
 -- the mean of 20,000 draws has a deviation of .0122
 SELECT ok(abs(value('mdp', 'A', 'left') - 1) < 0.05, 'outcomes come by their probabilities');
+UPDATE mdp SET probability = 0;
+SELECT throws_ok($$SELECT rlrec_replay('mdp', 'mdp', 10)$$, '22023', 'all probabilities of action "left" in a state are 0');
+SELECT make('ended', 'qlearning', '{"epsilon": 0.8, "epsilon_decay": 0.5}');
+SELECT rlrec_replay('ended', 'log');
+SELECT is((SELECT round(probability::numeric, 6) FROM rlrec_policy('ended', 'A') WHERE action = 'right'), 0.2, 'a replay ends episodes');
 SELECT make('replay_sarsa', 'sarsa');
 SELECT is(rlrec_replay('replay_sarsa', 'log'), 2::bigint, 'sarsa replays in order');
 SELECT throws_like($$SELECT rlrec_replay('replay_sarsa', 'log', 10)$$, '%qlearning, expected_sarsa and double_q%', 'and cannot draw');
