@@ -170,6 +170,7 @@ SELECT throws_ok($$SELECT make('x', 'qlearning', '{"state_size": 3}')$$, '22023'
 SELECT throws_ok($$SELECT make('x', 'double_q', '{"lambda": 0.5}')$$, '22023', 'learner "double_q" has no eligibility traces');
 SELECT throws_ok($$SELECT make('x', 'ease', '{}')$$, '22023', 'learner "ease" needs a table of events');
 SELECT throws_ok($$SELECT rlrec_create_agent('x')$$, '22004', 'agent "x" needs a table of events, or actions');
+SELECT throws_ok($$SELECT rlrec_create_agent('x', item_key => 'id', options => '{"actions": ["a"]}')$$, '22023', 'item_key needs a table of events');
 SELECT throws_ok($$SELECT rlrec_create_agent('x', rewards => '{"click": 1}', options => '{"actions": ["a"]}')$$, '22023', 'rewards needs a table of events');
 SELECT throws_like($$SELECT * FROM rlrec_train('q')$$, 'agent "q" has no events');
 SELECT throws_like($$SELECT * FROM rlrec_recommend(1, 10, 'q')$$, 'agent "q" has no events');
