@@ -151,14 +151,20 @@ COMMENT ON FUNCTION rlrec_trained_values(text) IS
 'The action values of the deployed version of an agent that learned them from its events: learner qlearning, sarsa, expected_sarsa or double_q; of other agents no rows. Only for the owner, for states may be users.';
 
 CREATE VIEW rlrec.qvalues WITH (security_barrier) AS
-SELECT a.name AS agent, q.state COLLATE "C" AS state, e.action COLLATE "C" AS action, pg_catalog.avg(e.q) AS q, pg_catalog.sum(e.visits)::bigint AS visits
+SELECT a.name AS agent, q.state COLLATE "C" AS state, e.action COLLATE "C" AS action,
+	CASE WHEN a.learner OPERATOR(pg_catalog.=) 'double_q' AND pg_catalog.count(*) OPERATOR(pg_catalog.=) 1
+		THEN (pg_catalog.sum(e.q) OPERATOR(pg_catalog.+) coalesce((a.options OPERATOR(pg_catalog.->>) 'initial')::float8, 0)) OPERATOR(pg_catalog./) 2
+		ELSE pg_catalog.avg(e.q) END AS q,
+	pg_catalog.sum(e.visits)::bigint AS visits
 FROM rlrec.agent a
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.anchor
 JOIN rlrec.qtable q ON q.agent OPERATOR(pg_catalog.=) a.id
 CROSS JOIN LATERAL @extschema@.rlrec_qtable_entries(q.entries) e
 WHERE CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' AND c.relnamespace OPERATOR(pg_catalog.=) 'rlrec'::pg_catalog.regnamespace
 	THEN pg_catalog.has_sequence_privilege(a.anchor, 'USAGE') END
-GROUP BY a.name, q.state, e.action
+	AND (q.part OPERATOR(pg_catalog.=) 0 OR a.learner OPERATOR(pg_catalog.=) 'double_q')
+	AND (a.options OPERATOR(pg_catalog.->) 'actions') OPERATOR(pg_catalog.?) e.action
+GROUP BY a.id, q.state, e.action
 UNION ALL
 SELECT a.name, v.state COLLATE "C", v.action COLLATE "C", v.q, v.visits
 FROM rlrec.agent a

@@ -22,6 +22,7 @@
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "environment/environment.h"
@@ -245,11 +246,18 @@ rlrec_state_datum(Datum datum, bool is_array, const RlrecEnvironment *environmen
 RlrecEnvironmentState
 rlrec_state_argument(FunctionCallInfo fcinfo, int n, const RlrecEnvironment *environment, const char *name)
 {
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, n);
+
 	if (PG_ARGISNULL(n))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be NULL", name)));
-	return rlrec_state_datum(PG_GETARG_DATUM(n), get_fn_expr_argtype(fcinfo->flinfo, n) == FLOAT8ARRAYOID, environment, name);
+	if (!OidIsValid(type))		/* the protocol's function call has no expression */
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("could not determine the type of %s", name),
+				 errhint("Call the function in a query.")));
+	return rlrec_state_datum(PG_GETARG_DATUM(n), type == FLOAT8ARRAYOID, environment, name);
 }
 
 double
@@ -296,5 +304,11 @@ rlrec_environment_row(const RlrecEnvironment *environment)
 void
 rlrec_environment_lock(const RlrecEnvironment *environment, bool exclusive)
 {
+	/* Dropping the agent takes the anchor's strongest lock. */
+	LockRelationOid(environment->anchor, RowExclusiveLock);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(environment->anchor)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("agent \"%s\" was dropped meanwhile", environment->name)));
 	LockDatabaseObject(rlrec_catalog_relation("environment"), (Oid) environment->agent, 0, exclusive ? ExclusiveLock : RowExclusiveLock);
 }

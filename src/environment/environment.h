@@ -65,8 +65,8 @@ typedef struct RlrecEnvironmentRow
 extern RlrecEnvironmentRow rlrec_environment_row(const RlrecEnvironment *environment);
 
 /*
- * Until the transaction ends nobody else teaches the agent: what replay and the learners of vector states need, while observations of tabular
- * ones go on beside each other.
+ * Until the transaction ends nobody drops the agent, and when exclusive nobody else teaches it: what replay and the learners of vector states
+ * need, while observations of tabular ones go on beside each other.
  */
 extern void rlrec_environment_lock(const RlrecEnvironment *environment, bool exclusive);
 

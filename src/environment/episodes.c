@@ -82,6 +82,16 @@ rlrec_episodes_pending(int64 agent)
 	return n;
 }
 
+/* In the order of the agents' ids, lest two transactions wait for each other's rows. */
+static int
+compare_agents(const ListCell *a, const ListCell *b)
+{
+	int64		x = ((Ended *) lfirst(a))->agent;
+	int64		y = ((Ended *) lfirst(b))->agent;
+
+	return x < y ? -1 : x > y;
+}
+
 static void
 write_episodes(void)
 {
@@ -91,6 +101,7 @@ write_episodes(void)
 	/* The extension itself may have been dropped in this transaction, or an agent. */
 	if (ended == NIL || !OidIsValid(get_relname_relid("environment", get_namespace_oid("rlrec", true))))
 		return;
+	list_sort(ended, compare_agents);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	foreach(cell, ended)

@@ -42,6 +42,8 @@ enum
 	TRANSITION_STATE, TRANSITION_NEXT_STATE, TRANSITION_N = TRANSITION_NEXT_STATE
 };
 
+#define ACTIONS "actions"		/* the name of a tensor */
+
 typedef struct Network
 {
 	int64		agent;			/* the key */
@@ -183,6 +185,29 @@ find_network(int64 agent)
 
 /* ---------------------------------------------------------------- networks */
 
+static void
+misfit(const RlrecEnvironment *environment)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("what agent \"%s\" has learned does not fit its options", environment->name),
+			 errdetail("Its network was made for other actions, another state_size or other layers."),
+			 errhint("Set these options back, or make another agent.")));
+}
+
+/* Adds a tensor of the actions' names, so that the weights of one are not taken for those of another. */
+static void
+name_actions(const RlrecEnvironment *environment, RlrecTensors *tensors)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int a = 0; a < environment->n_actions; a++)
+		appendBinaryStringInfo(&names, environment->action[a], (int) strlen(environment->action[a]) + 1);
+	memcpy(rlrec_tensors_add(tensors, ACTIONS, RLREC_I8, 1, names.len, 0), names.data, names.len);
+	pfree(names.data);
+}
+
 /* Copies the weights of an image over those that start() made, which have the shapes that the options ask for. */
 static void
 read_weights(const RlrecEnvironment *environment, RlrecTensors *tensors, struct varlena *weights)
@@ -196,15 +221,13 @@ read_weights(const RlrecEnvironment *environment, RlrecTensors *tensors, struct 
 		const RlrecTensor *from = rlrec_tensors_find(stored, tensors->tensor[i].name);
 
 		fits = from && from->dtype == tensors->tensor[i].dtype && rlrec_tensor_bytes(from) == rlrec_tensor_bytes(&tensors->tensor[i]);
-		if (fits)
+		if (fits && strcmp(from->name, ACTIONS) == 0)
+			fits = memcmp(tensors->tensor[i].data, from->data, rlrec_tensor_bytes(from)) == 0;
+		else if (fits)
 			memcpy(tensors->tensor[i].data, from->data, rlrec_tensor_bytes(from));
 	}
 	if (!fits)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("what agent \"%s\" has learned does not fit its options", environment->name),
-				 errdetail("Its network was made for other actions, another state_size or other layers."),
-				 errhint("Set these options back, or make another agent.")));
+		misfit(environment);
 	pfree(image);
 }
 
@@ -231,6 +254,7 @@ read_network(const RlrecEnvironment *environment, Network *network, const RlrecE
 	online->tensors = rlrec_tensors_create();
 	online->context = context;
 	online->learner->start(online);
+	name_actions(environment, online->tensors);
 	if (row->weights)
 		read_weights(environment, online->tensors, row->weights);
 	MemoryContextSwitchTo(old);
@@ -301,14 +325,10 @@ load_network(const RlrecEnvironment *environment)
 	}
 	if (!same || network->stale || (network->generation != row.generation && !network->unsaved))
 		read_network(environment, network, &row);
+	if (GetCurrentTransactionNestLevel() == 1)
+		drop_copy(network);		/* of a subtransaction that is over */
 	network->online.episodes = row.episodes;
 	return network;
-}
-
-void
-rlrec_network_check(const RlrecEnvironment *environment)
-{
-	(void) load_network(environment);
 }
 
 static void
@@ -391,20 +411,20 @@ next_slot(RlrecReplay *replay)
 }
 
 static void
-copy_state(float *to, Datum datum, int state_size)
+copy_state(const RlrecEnvironment *environment, float *to, Datum datum)
 {
 	bytea	   *bytes = DatumGetByteaPP(datum);
 
-	if (VARSIZE_ANY_EXHDR(bytes) != state_size * sizeof(float))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("a transition has a state of %d bytes instead of %d", (int) VARSIZE_ANY_EXHDR(bytes),
-						(int) (state_size * sizeof(float)))));
-	memcpy(to, VARDATA_ANY(bytes), state_size * sizeof(float));
+	if (VARSIZE_ANY_EXHDR(bytes) != environment->state_size * sizeof(float))
+		misfit(environment);
+	memcpy(to, VARDATA_ANY(bytes), environment->state_size * sizeof(float));
+	if ((Pointer) bytes != DatumGetPointer(datum))
+		pfree(bytes);
 }
 
+/* A transition of before the options changed may have an action or a state that the networks have no place for. */
 static void
-take_up(RlrecReplay *replay, HeapTuple tuple, TupleDesc descriptor)
+take_up(const RlrecEnvironment *environment, RlrecReplay *replay, HeapTuple tuple, TupleDesc descriptor)
 {
 	Datum		values[TRANSITION_N];
 	bool		nulls[TRANSITION_N];
@@ -416,12 +436,14 @@ take_up(RlrecReplay *replay, HeapTuple tuple, TupleDesc descriptor)
 	slot = next_slot(replay);
 	replay->episode[slot] = DatumGetInt64(values[TRANSITION_EPISODE - 1]);
 	replay->action[slot] = DatumGetInt32(values[TRANSITION_ACTION - 1]);
+	if (replay->action[slot] < 0 || replay->action[slot] >= environment->n_actions)
+		misfit(environment);
 	replay->reward[slot] = DatumGetFloat4(values[TRANSITION_REWARD - 1]);
 	replay->propensity[slot] = DatumGetFloat4(values[TRANSITION_PROPENSITY - 1]);
 	replay->end[slot] = (uint8) DatumGetInt16(values[TRANSITION_ENDING - 1]);
-	copy_state(replay->state + (Size) slot * replay->state_size, values[TRANSITION_STATE - 1], replay->state_size);
+	copy_state(environment, replay->state + (Size) slot * replay->state_size, values[TRANSITION_STATE - 1]);
 	if (!nulls[TRANSITION_NEXT_STATE - 1])
-		copy_state(replay->next_state + (Size) slot * replay->state_size, values[TRANSITION_NEXT_STATE - 1], replay->state_size);
+		copy_state(environment, replay->next_state + (Size) slot * replay->state_size, values[TRANSITION_NEXT_STATE - 1]);
 }
 
 /* Takes up the transitions that this backend has not seen. The agent's lock must be held, and the active snapshot be newer. */
@@ -442,7 +464,7 @@ load_replay(const RlrecEnvironment *environment, Network *network, Relation tabl
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
 	{
 		CHECK_FOR_INTERRUPTS();
-		take_up(replay, tuple, RelationGetDescr(table));
+		take_up(environment, replay, tuple, RelationGetDescr(table));
 	}
 	systable_endscan_ordered(scan);
 	index_close(index, AccessShareLock);
@@ -480,7 +502,7 @@ insert_transition(const RlrecEnvironment *environment, Network *network, Relatio
 		values[TRANSITION_NEXT_STATE - 1] = state_bytes(seen->next_state.vector, environment->state_size);
 	tuple = heap_form_tuple(RelationGetDescr(table), values, nulls);
 	CatalogTupleInsert(table, tuple);
-	take_up(&network->replay, tuple, RelationGetDescr(table));
+	take_up(environment, &network->replay, tuple, RelationGetDescr(table));
 	CommandCounterIncrement();
 	UpdateActiveSnapshotCommandId();
 	network->online.transitions = network->replay.next;

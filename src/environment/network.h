@@ -11,9 +11,6 @@ extern void rlrec_network_policy(const RlrecEnvironment *environment, const Rlre
 extern void rlrec_network_values(const RlrecEnvironment *environment, const RlrecEnvironmentState *state, double *q);
 extern void rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservation *observation);
 
-/* An error when what the agent has learned does not fit its options as they are now. */
-extern void rlrec_network_check(const RlrecEnvironment *environment);
-
 extern void rlrec_network_init(void);
 
 #endif							/* RLREC_NETWORK_H */

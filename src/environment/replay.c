@@ -21,6 +21,7 @@
 
 #include "compat.h"
 #include "data/intern.h"
+#include "environment/episodes.h"
 #include "environment/observe.h"
 #include "environment/qrows.h"
 #include "environment/transitions.h"
@@ -47,6 +48,7 @@ typedef struct Memory
 	int32		n_states;
 	int32		room;			/* in states */
 	int			parts;
+	int64		episodes;		/* ended */
 	double		epsilon;
 	uint64		key;
 	uint64		drawn;
@@ -141,7 +143,14 @@ take_outcome(void *argument, const RlrecObservation *seen, double probability)
 	outcome.reward = seen->reward;
 	outcome.probability = probability;
 	if (!memory->keep)
+	{
 		learn_outcome(memory, &outcome);
+		if (seen->end != 0)
+		{
+			rlrec_episodes_add(memory->environment->agent);
+			memory->epsilon = rlrec_tabular_epsilon(&memory->environment->tabular, ++memory->episodes);
+		}
+	}
 	else
 	{
 		if (memory->n == memory->outcome_room)
@@ -188,6 +197,12 @@ learn_draws(Memory *memory, int64 updates)
 
 		for (int64 i = pair[p]; i < pair[p + 1]; i++)
 			sum += isnan(memory->outcome[i].probability) ? 1 : memory->outcome[i].probability;
+		if (sum == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("all probabilities of action \"%s\" in a state are 0",
+							memory->environment->action[memory->outcome[pair[p]].action]),
+					 errhint("Give one of its rows a probability above 0, or leave them out.")));
 		for (int64 i = pair[p]; i < pair[p + 1]; i++)
 			memory->outcome[i].probability = (isnan(memory->outcome[i].probability) ? 1 : memory->outcome[i].probability) / sum;
 	}
@@ -244,7 +259,8 @@ replay_in_memory(const RlrecEnvironment *environment, Oid relation, bool draws, 
 	memory.scratch = AllocSetContextCreate(CurrentMemoryContext, "rlrec row", ALLOCSET_SMALL_SIZES);
 	memory.states = rlrec_intern_create();
 	memory.parts = environment->tabular.update == RLREC_DOUBLE_Q ? 2 : 1;
-	memory.epsilon = rlrec_tabular_epsilon(&environment->tabular, rlrec_environment_row(environment).episodes);
+	memory.episodes = rlrec_environment_row(environment).episodes;
+	memory.epsilon = rlrec_tabular_epsilon(&environment->tabular, memory.episodes);
 	memory.key = rlrec_random_key(environment->key, (uint64) nextval_internal(environment->anchor, false));
 	memory.keep = draws;
 	(void) rlrec_transitions_read(environment, relation, take_outcome, &memory);

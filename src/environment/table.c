@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -88,7 +90,7 @@ typedef struct Episode
 	const char *next_state;
 	int			next_length;
 	int			n;				/* of the trace */
-	Pair	   *trace;			/* room for one more */
+	Pair	   *trace;			/* room for two more: Sarsa's last observation learns of two pairs */
 } Episode;
 
 static const char *
@@ -136,7 +138,7 @@ read_episode(const RlrecEnvironment *environment, int64 number, Episode *episode
 	if (rlrec_catalog_execute("SELECT state, action, reward, next_state, trace_states, trace_actions, trace FROM rlrec.episode"
 							  " WHERE agent = $1 AND episode = $2 FOR NO KEY UPDATE", 2, types, values, NULL) != 1)
 	{
-		episode->trace = palloc_array(Pair, 1);
+		episode->trace = palloc_array(Pair, 2);
 		return;
 	}
 	episode->pair.state = text_column(1, &episode->pair.length);
@@ -148,7 +150,7 @@ read_episode(const RlrecEnvironment *environment, int64 number, Episode *episode
 	states = array_column(5, TEXTOID, &n);
 	actions = array_column(6, TEXTOID, &n);
 	eligibilities = array_column(7, FLOAT8OID, &n);
-	episode->trace = palloc_array(Pair, n + 1);
+	episode->trace = palloc_array(Pair, n + 2);
 	for (int i = 0; i < n; i++)
 	{
 		text	   *state = DatumGetTextPP(states[i]);
@@ -244,6 +246,11 @@ move_value(Update *update, int action, double target, double scale, bool taken)
 	if (taken && row->visits[action] < PG_INT32_MAX)
 		row->visits[action]++;
 	row->q[action] += scale * rlrec_tabular_step(&update->environment->tabular, Max(row->visits[action], 1)) * (target - row->q[action]);
+	if (!isfinite(row->q[action]))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("agent \"%s\" came to an action value that is not finite", update->environment->name),
+				 errhint("Lower alpha, gamma or lambda, or scale the rewards.")));
 	rlrec_qrow_store(update->environment, update->table, row, action);
 }
 

@@ -31,7 +31,8 @@ check_without_events(const RlrecAgent *agent)
 {
 	const char *given = agent->user_column ? "user_column" : agent->item_column ? "item_column" : agent->time_column ? "time_column" :
 		agent->event_column ? "event_column" : agent->value_column ? "value_column" : agent->rewards ? "rewards" :
-		OidIsValid(agent->items) ? "items" : OidIsValid(agent->users) ? "users" : OidIsValid(agent->candidates) ? "candidates" : NULL;
+		OidIsValid(agent->items) ? "items" : OidIsValid(agent->users) ? "users" : OidIsValid(agent->candidates) ? "candidates" :
+		agent->item_key ? "item_key" : agent->candidate_key ? "candidate_key" : NULL;
 
 	if (given)
 		ereport(ERROR,

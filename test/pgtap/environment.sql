@@ -56,11 +56,37 @@ SELECT is(value('trace', 'A', 'right'), 0.5 * 0.9 * 2, 'the next episode begins 
 SELECT rlrec_observe('trace', 'B', 'right', 8, NULL, true);
 SELECT is(value('trace', 'A', 'right'), 0.9, 'Watkins: an action that explores cuts the trace');
 
+SELECT make('sarsa_trace', 'sarsa', '{"lambda": 0.5}');
+SELECT rlrec_observe('sarsa_trace', 'A', 'left', 0, 'B', false);
+SELECT rlrec_observe('sarsa_trace', 'B', 'left', 4, NULL, true);
+SELECT is(value('sarsa_trace', 'B', 'left'), 2.0, 'sarsa with lambda: the last observation teaches its own pair');
+SELECT is(value('sarsa_trace', 'A', 'left'), 0.5 * 0.9 * 0.5 * 4, 'and the one that waited');
+SELECT rlrec_observe('sarsa_trace', 'C' || i, 'left', 0, 'C' || i + 1, false) FROM generate_series(1, 5) i;
+SELECT rlrec_observe('sarsa_trace', 'C6', 'left', 8, NULL, true);
+SELECT is(array_agg(value('sarsa_trace', 'C' || i, 'left') ORDER BY i), (SELECT array_agg(round(4 * 0.45 ^ (6 - i), 6) ORDER BY i) FROM generate_series(1, 6) i),
+	'and all before, by (gamma lambda)^age') FROM generate_series(1, 6) i;
+
 SELECT make('double', 'double_q', '{"seed": 3}');
 SELECT rlrec_observe('double', 'A', 'left', 1, NULL, true) FROM generate_series(1, 40);
 SELECT is((SELECT count(*)::int FROM rlrec.qtable q JOIN rlrec.agent a ON a.id = q.agent WHERE a.name = 'double'), 2, 'double_q has two tables');
 SELECT cmp_ok(value('double', 'A', 'left'), '>', 0.99, 'whose mean is the value');
 SELECT is((SELECT visits FROM rlrec_values('double', 'A') WHERE action = 'left'), 40::bigint, 'and whose visits add up');
+
+SELECT make('half', 'double_q', '{"initial": 8}');
+SELECT rlrec_observe('half', 'A', 'left', 1, NULL, true);
+SELECT is(value('half', 'A', 'left'), (8 + 4.5) / 2, 'a table that has not learned counts with the initial value');
+SELECT is((SELECT q FROM rlrec.qvalues WHERE agent = 'half'), 6.25::float8, 'also in rlrec.qvalues');
+SELECT rlrec_alter_agent('half', learner => 'qlearning');
+SELECT is((SELECT coalesce(max(round(q::numeric, 6)), 8) FROM rlrec.qvalues WHERE agent = 'half'), value('half', 'A', 'left'), 'without double_q the second table does not count');
+SELECT rlrec_observe('half', 'A', 'left', 1, NULL, true);
+SELECT rlrec_alter_agent('half', '{"actions": ["right", "up"]}');
+SELECT is_empty($$SELECT * FROM rlrec_policy('half')$$, 'an action that the agent has no longer is not its policy');
+
+SELECT make('large', 'qlearning', '{"alpha": 1, "gamma": 1}');
+SELECT rlrec_observe('large', s, 'left', 1, NULL, true) FROM unnest('{A,B}'::text[]) s;
+UPDATE rlrec.qtable SET entries = CASE state WHEN 'A' THEN '{"left": -1.7e308}' ELSE '{"left": 1.7e308}' END::rlrec_qtable
+	FROM rlrec.agent a WHERE a.id = agent AND a.name = 'large';
+SELECT throws_ok($$SELECT rlrec_observe('large', 'A', 'left', 1, 'B', false)$$, '22003', 'agent "large" came to an action value that is not finite');
 
 -- ---------------------------------------------------------------- acting
 SELECT results_eq($$SELECT * FROM rlrec_policy('q', 'B')$$, $$VALUES ('left', 0.05::float8), ('right', 0.95::float8)$$, 'epsilon-greedy');
@@ -113,6 +139,11 @@ SELECT make('mdp', 'qlearning', '{"alpha": 1, "alpha_power": 1}');
 SELECT is(rlrec_replay('mdp', 'mdp', 20000), 20000::bigint, 'an MDP');
 -- the mean of 20,000 draws has a deviation of .0122
 SELECT ok(abs(value('mdp', 'A', 'left') - 1) < 0.05, 'outcomes come by their probabilities');
+UPDATE mdp SET probability = 0;
+SELECT throws_ok($$SELECT rlrec_replay('mdp', 'mdp', 10)$$, '22023', 'all probabilities of action "left" in a state are 0');
+SELECT make('ended', 'qlearning', '{"epsilon": 0.8, "epsilon_decay": 0.5}');
+SELECT rlrec_replay('ended', 'log');
+SELECT is((SELECT round(probability::numeric, 6) FROM rlrec_policy('ended', 'A') WHERE action = 'right'), 0.2, 'a replay ends episodes');
 SELECT make('replay_sarsa', 'sarsa');
 SELECT is(rlrec_replay('replay_sarsa', 'log'), 2::bigint, 'sarsa replays in order');
 SELECT throws_like($$SELECT rlrec_replay('replay_sarsa', 'log', 10)$$, '%qlearning, expected_sarsa and double_q%', 'and cannot draw');
@@ -139,6 +170,7 @@ SELECT throws_ok($$SELECT make('x', 'qlearning', '{"state_size": 3}')$$, '22023'
 SELECT throws_ok($$SELECT make('x', 'double_q', '{"lambda": 0.5}')$$, '22023', 'learner "double_q" has no eligibility traces');
 SELECT throws_ok($$SELECT make('x', 'ease', '{}')$$, '22023', 'learner "ease" needs a table of events');
 SELECT throws_ok($$SELECT rlrec_create_agent('x')$$, '22004', 'agent "x" needs a table of events, or actions');
+SELECT throws_ok($$SELECT rlrec_create_agent('x', item_key => 'id', options => '{"actions": ["a"]}')$$, '22023', 'item_key needs a table of events');
 SELECT throws_ok($$SELECT rlrec_create_agent('x', rewards => '{"click": 1}', options => '{"actions": ["a"]}')$$, '22023', 'rewards needs a table of events');
 SELECT throws_like($$SELECT * FROM rlrec_train('q')$$, 'agent "q" has no events');
 SELECT throws_like($$SELECT * FROM rlrec_recommend(1, 10, 'q')$$, 'agent "q" has no events');

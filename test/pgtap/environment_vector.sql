@@ -115,6 +115,50 @@ SELECT results_eq($$SELECT * FROM rlrec_values('tangled', '{1,1}')$$, $$SELECT *
 SELECT results_eq($$SELECT episodes, learned, steps, md5(weights) FROM rlrec.environment e JOIN rlrec.agent a ON a.id = e.agent WHERE name = 'tangled'$$,
 	$$SELECT episodes, learned, steps, md5(weights) FROM rlrec.environment e JOIN rlrec.agent a ON a.id = e.agent WHERE name = 'plain'$$, 'to the bit, as it is kept');
 
+-- The same where they come and go inside a function's exception blocks, between what the transaction itself learns.
+SELECT make(a, 'dqn', '{"start": 20, "train_every": 10, "seed": 9}') FROM unnest('{caught,altered}'::text[]) a;
+DO $$
+BEGIN
+	CALL meet('caught', 1, 50);
+	FOR i IN 0..2 LOOP
+		BEGIN
+			CALL meet('caught', 900, 960, 100);
+			RAISE 'nothing of it';
+		EXCEPTION WHEN raise_exception THEN
+		END;
+		CALL meet('caught', 51 + 20 * i, 70 + 20 * i);
+		BEGIN
+			CALL meet('caught', 71 + 20 * i, 70 + 20 * i);
+			BEGIN
+				CALL meet('caught', 900, 960, 100);
+				RAISE 'nothing of it';
+			EXCEPTION WHEN raise_exception THEN
+			END;
+		END;
+	END LOOP;
+	CALL meet('caught', 111, 300);
+END
+$$;
+SELECT results_eq($$SELECT episodes, learned, steps, md5(weights) FROM rlrec.environment e JOIN rlrec.agent a ON a.id = e.agent WHERE name = 'caught'$$,
+	$$SELECT episodes, learned, steps, md5(weights) FROM rlrec.environment e JOIN rlrec.agent a ON a.id = e.agent WHERE name = 'plain'$$, 'exception blocks');
+BEGIN;
+CALL meet('altered', 1, 100);
+SELECT rlrec_alter_agent('altered', '{"epsilon": 0.5}');
+CALL meet('altered', 101, 300);
+COMMIT;
+SELECT results_eq($$SELECT episodes, learned, steps, md5(weights) FROM rlrec.environment e JOIN rlrec.agent a ON a.id = e.agent WHERE name = 'altered'$$,
+	$$SELECT episodes, learned, steps, md5(weights) FROM rlrec.environment e JOIN rlrec.agent a ON a.id = e.agent WHERE name = 'plain'$$, 'options changed on the way');
+
+-- ---------------------------------------------------------------- other actions
+SELECT make('fewer', 'dqn', '{"actions": ["left", "middle", "right"]}');
+SELECT rlrec_observe('fewer', '{1,0}', 'right', 1, NULL, true);
+SELECT rlrec_alter_agent('fewer', '{"actions": ["left", "middle"]}');
+SELECT throws_ok($$SELECT rlrec_observe('fewer', '{1,0}', 'left', 1, NULL, true)$$, '55000', 'what agent "fewer" has learned does not fit its options');
+SELECT rlrec_alter_agent('fewer', '{"actions": ["left", "middle", "right"], "state_size": 3}');
+SELECT throws_ok($$SELECT rlrec_observe('fewer', '{1,0,0}', 'left', 1, NULL, true)$$, '55000', 'what agent "fewer" has learned does not fit its options');
+SELECT rlrec_alter_agent('plain', '{"actions": ["right", "up"]}');
+SELECT throws_ok($$SELECT * FROM rlrec_values('plain', '{1,1}')$$, '55000', 'what agent "plain" has learned does not fit its options');
+
 -- ---------------------------------------------------------------- bad input
 SELECT throws_ok($$SELECT rlrec_observe('dqn', '{1,0,1}', 'left', 1, NULL, true)$$, '2202E', 'state has 3 numbers instead of 2');
 SELECT throws_ok($$SELECT rlrec_observe('dqn', '{1,0}'::float8[], 'left', 1, '{1}', false)$$, '2202E', 'next_state has 1 numbers instead of 2');
