@@ -238,7 +238,9 @@ static void
 dqn_policy(RlrecOnline *online, const float *state, bool explore, float *p)
 {
 	Dqn		   *dqn = open_dqn(online);
-	float	   *q = evaluate(dqn, dqn->network, 1, state, dqn->row);
+
+	/* Who only wants to do well is served by the target network, an average of networks, which is steadier than the last of them. */
+	float	   *q = evaluate(dqn, explore ? dqn->network : dqn->target, 1, state, dqn->row);
 	double		epsilon = 0;
 
 	if (explore)

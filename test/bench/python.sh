@@ -15,6 +15,6 @@ python_packages()
 		step 'install pip' apt_install python3 python3-pip
 	fi
 	rm -rf "$PYTHONPATH"
-	step "install $*" "$python" -m pip install -q --target "$PYTHONPATH" "$@"
+	step "install $*" "$python" -m pip install -q --no-compile --target "$PYTHONPATH" "$@"
 	echo "$*" >"$PYTHONPATH/.requirements"
 }
