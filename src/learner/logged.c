@@ -43,7 +43,6 @@ static const RlrecOption actor_critic_options[] = {
 static const RlrecOption reinforce_options[] = {
 	RLREC_SUPERVISED_OPTIONS(LOSSES),
 	{"gamma", RLREC_OPTION_REAL, 0.5, 0, 1, "discount of rewards that follow"},
-	{"session", RLREC_OPTION_INTERVAL, 0, 0, 1e12, "gap of time after which another episode begins; 0 for none"},
 	{"baseline", RLREC_OPTION_CHOICE, 0, 0, 0, "none, mean, state"},
 	{"top_k", RLREC_OPTION_INT, 1, 1, 10000, "length of the lists that the policy is to fill"},
 	{"importance", RLREC_OPTION_REAL, 1, 0, 1e6, "highest importance weight; 0 for none at all"},
@@ -241,7 +240,7 @@ read_refused(const RlrecEvents *events, int64 n, RlrecRewards *rewards)
 
 /* credit[n]: the discounted rewards from the event to the end of its episode, over the mean of their sizes, less `less` */
 static void
-read_returns(const RlrecEvents *events, double gamma, double session, double less, int64 n, float *credit)
+read_returns(const RlrecEvents *events, double gamma, double less, int64 n, float *credit)
 {
 	double		mean = 0;
 	int64		at = n;
@@ -254,7 +253,7 @@ read_returns(const RlrecEvents *events, double gamma, double session, double les
 		CHECK_FOR_INTERRUPTS();
 		for (int64 e = events->end[u] - 1; e >= events->start[u]; e--)
 		{
-			if (session > 0 && later != PG_INT64_MAX && later - events->time[e] > session * USECS_PER_SEC)
+			if (events->session > 0 && later != PG_INT64_MAX && later - events->time[e] > events->session)
 				to_go = 0;
 			later = events->time[e];
 			to_go = events->reward[e] + gamma * to_go;
@@ -361,7 +360,6 @@ reinforce_fit(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 	RlrecRewards rewards = read_rewards(fit->events, NIL, &objective, &n);
 
 	read_returns(fit->events, rlrec_option_real(fit->options, reinforce_options, "gamma"),
-				 rlrec_option_real(fit->options, reinforce_options, "session"),
 				 strcmp(rlrec_option_choice(fit->options, reinforce_options, "baseline"), "mean") == 0 ? 1 : 0, n,
 				 unconstify(float *, rewards.credit));
 	rlrec_supervised_fit(fit, &rlrec_reinforce, &objective, &rewards, prefix, tensors);
