@@ -321,7 +321,10 @@ load_network(const RlrecEnvironment *environment)
 	if (network->unsaved && !same)
 	{
 		save_network(network);
+		PushCopiedSnapshot(GetActiveSnapshot());
+		UpdateActiveSnapshotCommandId();	/* it must see what was just written */
 		row = rlrec_environment_row(environment);
+		PopActiveSnapshot();
 	}
 	if (!same || network->stale || (network->generation != row.generation && !network->unsaved))
 		read_network(environment, network, &row);

@@ -142,9 +142,9 @@ $$;
 SELECT results_eq($$SELECT episodes, learned, steps, md5(weights) FROM rlrec.environment e JOIN rlrec.agent a ON a.id = e.agent WHERE name = 'caught'$$,
 	$$SELECT episodes, learned, steps, md5(weights) FROM rlrec.environment e JOIN rlrec.agent a ON a.id = e.agent WHERE name = 'plain'$$, 'exception blocks');
 BEGIN;
-CALL meet('altered', 1, 100);
+CALL meet('altered', 1, 109);
 SELECT rlrec_alter_agent('altered', '{"epsilon": 0.5}');
-CALL meet('altered', 101, 300);
+CALL meet('altered', 110, 300);
 COMMIT;
 SELECT results_eq($$SELECT episodes, learned, steps, md5(weights) FROM rlrec.environment e JOIN rlrec.agent a ON a.id = e.agent WHERE name = 'altered'$$,
 	$$SELECT episodes, learned, steps, md5(weights) FROM rlrec.environment e JOIN rlrec.agent a ON a.id = e.agent WHERE name = 'plain'$$, 'options changed on the way');

@@ -72,6 +72,17 @@ my ($rc, $out, $err) = $node->psql('postgres', q{
 	COMMIT;});
 like($err, qr/could not serialize access due to concurrent update/, 'REPEATABLE READ: a serialization failure');
 
+# Dropping an agent waits for who teaches it, so that nothing of it is left.
+sql(q{SELECT rlrec_create_agent('gone', options => '{"actions": ["a"]}')});
+my $teacher = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', q{BEGIN;
+	SELECT rlrec_observe('gone', 'only there', 'a', 1, NULL, true);
+	SELECT pg_sleep(1) AS teaching;
+	COMMIT} ], '<', '/dev/null', '>', '/dev/null');
+$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%AS teaching%' AND wait_event = 'PgSleep'});
+sql(q{SELECT rlrec_drop_agent('gone')});
+$teacher->finish;
+is(sql(q{SELECT count(*) FROM rlrec.qtable WHERE state = 'only there'}), 0, 'an agent that is dropped while it is taught leaves nothing');
+
 # ---------------------------------------------------------------- kill -9
 my $state = q{SELECT md5(string_agg(q::text, ' ' ORDER BY q::text)) FROM rlrec.qtable q
 	UNION ALL SELECT md5(string_agg(format('%s', e), ' ' ORDER BY agent)) FROM rlrec.environment e
