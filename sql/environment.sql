@@ -175,21 +175,29 @@ CROSS JOIN LATERAL @extschema@.rlrec_trained_values(
 COMMENT ON VIEW rlrec.qvalues IS 'the action values of tabular agents: of those without events that you may use, and of those that learned from events that you own';
 GRANT SELECT ON rlrec.qvalues TO PUBLIC;
 
+CREATE FUNCTION rlrec_agent_name(agent text)
+RETURNS text
+LANGUAGE c STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'rlrec_agent_name';
+COMMENT ON FUNCTION rlrec_agent_name(text) IS
+'The name itself, an error when there is no such agent that you may use; of NULL that of the only agent that you may use.';
+
 CREATE FUNCTION rlrec_values(agent text)
 RETURNS TABLE (state text, action text, value float8, visits bigint)
-LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED ROWS 1000
+LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 1000
 BEGIN ATOMIC
-	SELECT v.state, v.action, v.q, v.visits FROM rlrec.qvalues v WHERE v.agent OPERATOR(pg_catalog.=) $1 ORDER BY v.state, v.action;
+	SELECT v.state, v.action, v.q, v.visits FROM rlrec.qvalues v
+	WHERE v.agent OPERATOR(pg_catalog.=) (SELECT @extschema@.rlrec_agent_name($1)) ORDER BY v.state, v.action;
 END;
 COMMENT ON FUNCTION rlrec_values(text) IS
 'What a tabular agent has learned: the value of every action that it took in every state that it met.';
 
 CREATE FUNCTION rlrec_policy(agent text)
 RETURNS TABLE (state text, action text, value float8, visits bigint)
-LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED ROWS 1000
+LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 1000
 BEGIN ATOMIC
 	SELECT DISTINCT ON (v.state) v.state, v.action, v.q, v.visits FROM rlrec.qvalues v
-	WHERE v.agent OPERATOR(pg_catalog.=) $1 ORDER BY v.state, v.q DESC, v.action;
+	WHERE v.agent OPERATOR(pg_catalog.=) (SELECT @extschema@.rlrec_agent_name($1)) ORDER BY v.state, v.q DESC, v.action;
 END;
 COMMENT ON FUNCTION rlrec_policy(text) IS
 'What a tabular agent would do: in every state that it met, of the actions that it took there the one of the highest value.';

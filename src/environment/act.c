@@ -124,3 +124,13 @@ rlrec_values(PG_FUNCTION_ARGS)
 	}
 	return (Datum) 0;
 }
+
+/* rlrec_agent_name(agent): so that functions in SQL refuse an unknown agent as those in C do. */
+PG_FUNCTION_INFO_V1(rlrec_agent_name);
+Datum
+rlrec_agent_name(PG_FUNCTION_ARGS)
+{
+	RlrecAgent *agent = rlrec_agent_get(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_USE);
+
+	PG_RETURN_TEXT_P(cstring_to_text(agent->name));
+}

@@ -182,6 +182,8 @@ SELECT throws_ok($$SELECT rlrec_replay('q', 'log')$$, '22023', 'agent "q" has no
 SELECT is(value('q', 'B', 'right'), 5.0, 'a replay that fails teaches nothing');
 CREATE TABLE events (user_id int, item_id int);
 SELECT rlrec_create_agent('shop', 'events');
+SELECT throws_ok($$SELECT * FROM rlrec_values('typo')$$, '42704', 'agent "typo" does not exist');
+SELECT throws_ok($$SELECT * FROM rlrec_policy('typo')$$, '42704', 'agent "typo" does not exist');
 SELECT throws_like($$SELECT rlrec_act('shop', 'A')$$, 'agent "shop" learns from events, not from a bare environment');
 SELECT throws_like($$SELECT rlrec_alter_agent('q', events => 'events')$$, 'agent "q" is a bare environment, and cannot be given events');
 SELECT lives_ok($$SELECT rlrec_alter_agent('q', '{"actions": ["left", "middle", "right"]}')$$, 'another action');

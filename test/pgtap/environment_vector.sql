@@ -169,6 +169,9 @@ SELECT throws_ok($$SELECT rlrec_observe('dqn', '{1,0}', 'up', 1, NULL, true)$$, 
 SELECT throws_ok($$SELECT rlrec_observe('dqn', '{1,0}', 'left', 'Infinity', NULL, true)$$, '22023', 'reward Infinity is not a finite number of single precision');
 SELECT throws_ok($$SELECT rlrec_act('dqn', '{1}')$$, '2202E', 'state has 1 numbers instead of 2');
 SELECT throws_ok($$SELECT make('x', 'dqn', '{"gamma": -0.1}')$$, '22023', 'invalid value of "gamma" in options');
+SELECT throws_ok($$SELECT make('x', 'dqn', '{"hidden": []}')$$, '22023', 'invalid value of "hidden" in options');
+SELECT throws_ok($$SELECT make('x', 'dqn', '{"hidden": [0]}')$$, '22023', 'invalid value of "hidden" in options');
+SELECT throws_ok($$SELECT make('x', 'dqn', '{"hidden": "x"}')$$, '22023', 'invalid value of "hidden" in options');
 SELECT throws_ok($$SELECT make('x', 'dqn', '{"alpha": 0.1}')$$, '22023', 'unknown key "alpha" in options');
 SELECT throws_ok($$SELECT make('x', 'dqn', '{"state_size": null}')$$, '22023', 'learner "dqn" learns from vectors, not from text states');
 SET maintenance_work_mem = '1MB';

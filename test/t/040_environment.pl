@@ -9,6 +9,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('environment');
 $node->init(allows_streaming => 1);
+$node->append_conf('postgresql.conf', 'max_prepared_transactions = 5');
 $node->start;
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
@@ -82,6 +83,19 @@ $node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity 
 sql(q{SELECT rlrec_drop_agent('gone')});
 $teacher->finish;
 is(sql(q{SELECT count(*) FROM rlrec.qtable WHERE state = 'only there'}), 0, 'an agent that is dropped while it is taught leaves nothing');
+
+# ---------------------------------------------------------------- prepared transactions
+my $known = q{SELECT sum(visits), (SELECT count(*) FROM rlrec.transition), (SELECT sum(episodes) FROM rlrec.environment) FROM rlrec.qvalues
+	WHERE agent = 'mean'};
+my ($visits, $transitions, $episodes) = split /\|/, sql($known);
+my $observe = q{SELECT rlrec_observe('mean', 'p', 'a', 1, NULL, true), rlrec_observe('vector', '{5}', 'a', 1, NULL, true) FROM generate_series(1, 30)};
+sql("BEGIN; $observe; PREPARE TRANSACTION 'one'");
+is(sql($known), "$visits|$transitions|$episodes", 'prepared: nothing is learned yet');
+sql("ROLLBACK PREPARED 'one'");
+is(sql($known), "$visits|$transitions|$episodes", 'rolled back: nor then');
+sql("BEGIN; $observe; PREPARE TRANSACTION 'two'");
+sql("COMMIT PREPARED 'two'");
+is(sql($known), join('|', $visits + 30, $transitions + 30, $episodes + 60), 'committed: all of it');
 
 # ---------------------------------------------------------------- kill -9
 my $state = q{SELECT md5(string_agg(q::text, ' ' ORDER BY q::text)) FROM rlrec.qtable q
