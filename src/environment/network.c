@@ -535,6 +535,16 @@ rlrec_network_values(const RlrecEnvironment *environment, const RlrecEnvironment
 		q[a] = single[a];
 }
 
+/* Writes the networks at once in a subtransaction, else when the transaction commits. */
+static void
+keep(Network *network)
+{
+	if (GetCurrentTransactionNestLevel() > 1)
+		save_network(network);
+	else
+		network->unsaved = true;
+}
+
 static void
 learn(const RlrecEnvironment *environment, Network *network)
 {
@@ -542,10 +552,7 @@ learn(const RlrecEnvironment *environment, Network *network)
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	environment->online->learn(&network->online, &network->replay);
-	if (GetCurrentTransactionNestLevel() > 1)
-		save_network(network);
-	else
-		network->unsaved = true;
+	keep(network);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
@@ -582,5 +589,7 @@ rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservatio
 	}
 	if (environment->online->due(&network->online, &network->replay))
 		learn(environment, network);
+	else if (network->generation == 0 || network->replay.next % network->replay.capacity == 0)
+		keep(network);			/* for the actions' names, and to delete what the replay has forgotten */
 	PopActiveSnapshot();
 }

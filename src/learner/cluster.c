@@ -185,6 +185,7 @@ seed_centroids(const Sample *sample, int k, int d, uint64 key, float *centroids)
 		double		sum = 0;
 		double		at;
 
+		CHECK_FOR_INTERRUPTS();
 		memcpy(centroids + (size_t) c * d, sample->states + (size_t) chosen * d, d * sizeof(float));
 		for (int i = 0; i < sample->n; i++)
 		{

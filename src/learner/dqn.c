@@ -122,7 +122,7 @@ read_options(const RlrecOnline *online, Dqn *dqn)
 	dqn->train_every = rlrec_option_int(given, options, "train_every");
 	dqn->gradient_steps = rlrec_option_int(given, options, "gradient_steps");
 	dqn->target_every = rlrec_option_int(given, options, "target_every");
-	dqn->tau = rlrec_option_real(given, options, "tau");
+	dqn->tau = rlrec_option_given(given, "tau") || dqn->target_every == 1 ? rlrec_option_real(given, options, "tau") : 1;
 	dqn->double_q = rlrec_option_bool(given, options, "double");
 	dqn->dueling = rlrec_option_bool(given, options, "dueling");
 	dqn->prioritized = rlrec_option_bool(given, options, "prioritized");
@@ -135,6 +135,8 @@ read_options(const RlrecOnline *online, Dqn *dqn)
 	dqn->cql = rlrec_option_real(given, options, "cql");
 	dqn->expectile = rlrec_option_real(given, options, "expectile");
 	dqn->temperature = rlrec_option_real(given, options, "temperature");
+	if ((dqn->cql > 0 || dqn->expectile > 0) && !rlrec_option_given(given, "n_step"))
+		dqn->n_step = 1;		/* logs are of another policy */
 	dqn->adam = (RlrecAdam) {rlrec_option_real(given, options, "learning_rate"), 0.9, 0.999, 0,
 		rlrec_option_real(given, options, "clip"), 0};
 }

@@ -127,7 +127,8 @@ unobserved_loss(const RlrecTrainer *t, RlrecTrainerShard *shard, const RlrecActi
 		{
 			real		error = q[j];
 
-			if ((actions->item != NULL ? actions->item[j] : j) == shard->target[i + r])
+			/* Cold items are no negatives. */
+			if ((actions->item != NULL ? actions->item[j] : j) == shard->target[i + r] || (actions->item == NULL && t->is_cold[j]))
 				continue;
 			loss += rlrec_loss_huber(1, weight, o->huber, &target, &error) / actions->n;
 			dq[j] += error;

@@ -268,8 +268,12 @@ set_value(Values *values, int t, int32 state, int32 entry, double q)
 
 		*best = (int32) values->actions->start[state];
 		for (int32 k = *best + 1; k < end; k++)
+		{
+			if (k % CHUNK == 0)
+				CHECK_FOR_INTERRUPTS();
 			if (table[k] > table[*best])
 				*best = k;
+		}
 	}
 }
 
@@ -397,7 +401,11 @@ fit_tabular(const RlrecFit *data, const char *learner, const char *prefix, Rlrec
 	log = read_log(data->events, &reader, cluster);
 	values = values_create(data, learner, log);
 	for (int32 i = 0; i < log->n; i++)
+	{
+		if (i % CHUNK == 0)
+			CHECK_FOR_INTERRUPTS();
 		log->action[i] = find_entry(values->actions, log->state[i], log->action[i]);
+	}
 	for (int s = 0; s < sweeps; s++)
 	{
 		rlrec_progress("learning", s, sweeps);

@@ -6,6 +6,7 @@
 
 #include <math.h>
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "learner/replay.h"
@@ -77,6 +78,9 @@ rlrec_replay_gather(const RlrecReplay *replay, int n_step, double gamma, RlrecBa
 		int32		slot = (int32) (number % replay->capacity);
 		double		discount = gamma;
 		double		reward = replay->reward[slot];
+
+		/* An episode that was given up makes successor() look through all that came after it. */
+		CHECK_FOR_INTERRUPTS();
 
 		copy_state(batch->state + (size_t) i * width, replay->state + (size_t) slot * width, width);
 		batch->action[i] = replay->action[slot];

@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "common/hashfn.h"
+#include "miscadmin.h"
 
 #include "learner/sketch.h"
 
@@ -68,6 +69,7 @@ rlrec_sketch_add(const RlrecEvents *events, RlrecTensors *tensors)
 	{
 		int32		u = users[place].user;
 
+		CHECK_FOR_INTERRUPTS();
 		for (int64 e = events->start[u]; e < events->end[u]; e++)
 		{
 			int32		i = events->item[e];

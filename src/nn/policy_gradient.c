@@ -145,7 +145,7 @@ rlrec_normalize(int n, real *x)
 	if (n < 2)
 		return;
 	for (int i = 0; i < n; i++)
-		mean += x[i] / n;
+		mean += (double) x[i] / n;
 	for (int i = 0; i < n; i++)
 		square += (x[i] - mean) * (x[i] - mean) / n;
 	for (int i = 0; i < n; i++)

@@ -23,6 +23,7 @@
 #include "parser/parse_expr.h"
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
+#include "parser/parse_type.h"
 #include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -181,6 +182,48 @@ is_unfit(Node *node, void *context)
 	}
 }
 
+static bool
+is_plain(Oid type)
+{
+	return OidIsValid(type) && (type < FirstNormalObjectId || type_is_enum(type));
+}
+
+/*
+ * Whether a raw expression names a type, or a column of one, that is not built in: literals become values while an expression is analysed,
+ * by input functions that evaluate the checks of domains.
+ */
+static bool
+names_foreign_type(Node *node, void *context)
+{
+	const RlrecAgent *agent = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, TypeName) && !is_plain(typenameTypeId(NULL, (TypeName *) node)))
+		return true;
+	if (IsA(node, ColumnRef))
+	{
+		Node	   *last = llast(((ColumnRef *) node)->fields);
+		AttrNumber	column = IsA(last, String) ? get_attnum(agent->events, strVal(last)) : InvalidAttrNumber;
+
+		/* The whole row has no such column; a column that is not there is left to the parser's error. */
+		if (!IsA(last, String) ||
+			(column == InvalidAttrNumber && strcmp(strVal(last), get_rel_name(agent->events)) == 0) ||
+			(column != InvalidAttrNumber && !is_plain(getBaseType(get_atttype(agent->events, column)))))
+			return true;
+	}
+	return raw_expression_tree_walker(node, names_foreign_type, context);
+}
+
+static void
+refuse(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("the reward does more than compute from an event"),
+			 errdetail("There may be no subquery, no aggregate, window or set-returning function, no domain, no whole row, and only types, functions and operators that are built in and immutable.")));
+}
+
 /* An error unless the parsed expression, of that text, gives a number and does nothing more. */
 static void
 check_expression(const RlrecAgent *agent, Node *expression, const char *query)
@@ -201,10 +244,7 @@ check_expression(const RlrecAgent *agent, Node *expression, const char *query)
 				 errmsg("the reward has type %s, which is no number", format_type_be(type))));
 	assign_expr_collations(state, expression);
 	if (expression_returns_set(expression) || is_unfit(expression, NULL))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the reward does more than compute from an event"),
-				 errdetail("There may be no subquery, no aggregate, window or set-returning function, no domain, and only functions and operators that are built in and immutable.")));
+		refuse();
 	relation_close(events, NoLock);
 	free_parsestate(state);
 }
@@ -249,6 +289,8 @@ expression_sql(const RlrecAgent *agent, const char *text)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("the reward is not one expression")));
+	if (names_foreign_type(parsed, unconstify(RlrecAgent *, agent)))
+		refuse();
 	check_expression(agent, parsed, expression.query);
 	error_context_stack = context.previous;
 	return psprintf("(%s\n)::pg_catalog.float8", text);

@@ -91,7 +91,7 @@ class Recommender(Follower):
     """An agent of rlrec that learns from the views, and not from clicks."""
 
     def __init__(self, arm, learner, options):
-        self.arm, self.agent, self.rows = arm, Agent("unused", "qlearning", {"actions": ["none"]}), []
+        self.arm, self.agent, self.rows = arm, Agent(f"{arm}_unused", "qlearning", {"actions": ["none"]}), []
         self.learner, self.options, self.users = learner, options, 0
         super().__init__()
 
@@ -110,11 +110,12 @@ class Recommender(Follower):
     def finish(self):
         self.keep()
         cursor = self.agent.cursor
-        cursor.execute("CREATE TABLE views (user_id int, item_id int, at int, PRIMARY KEY (user_id, at))")
-        with cursor.copy("COPY views FROM STDIN") as copy:
+        table = f"views_{self.arm}"
+        cursor.execute(f"CREATE TABLE {table} (user_id int, item_id int, at int, PRIMARY KEY (user_id, at))")
+        with cursor.copy(f"COPY {table} FROM STDIN") as copy:
             for row in self.rows:
                 copy.write_row(row)
-        cursor.execute("SELECT rlrec_create_agent(%s, 'views', learner => %s, options => %s)", (self.arm, self.learner, json.dumps(self.options)))
+        cursor.execute("SELECT rlrec_create_agent(%s, %s::regclass, learner => %s, options => %s)", (self.arm, table, self.learner, json.dumps(self.options)))
         cursor.execute("SELECT rlrec_train(%s)", (self.arm,))
         self.agent.commit()
 

@@ -17,9 +17,9 @@ INSERT INTO policies VALUES
 	('popularity', 'log', 'popularity', '{}'),
 	('itemknn', 'log', 'itemknn', '{}'),
 	('supervised', 'log', 'supervised', '{"length": 40, "dimension": 32, "hidden": 32, "blocks": 1, "epochs": 15}'),
-	('qlearning', 'text', 'qlearning', '{"gamma": 0.9, "lambda": 0.8, "alpha": 1, "alpha_power": 0.6, "epsilon": 0.5,
-		"epsilon_decay": 0.999, "epsilon_min": 0.05}'),
-	('dqn', 'vector', 'dqn', '{"gamma": 0.95, "hidden": [64, 64], "batch": 64, "learning_rate": 0.0005, "target_every": 250,
+	('qlearning', 'text', 'qlearning', '{"gamma": 0.9, "lambda": 0.5, "alpha": 1, "alpha_power": 0.6, "epsilon": 0.3,
+		"epsilon_decay": 0.998, "epsilon_min": 0.05}'),
+	('dqn', 'vector', 'dqn', '{"gamma": 0.95, "hidden": [64, 64], "batch": 64, "learning_rate": 0.0005,
 		"epsilon_decay": 0.998, "epsilon_min": 0.05}'),
 	('reinforce', 'vector', 'reinforce', '{"gamma": 0.95, "entropy": 0.03}'),
 	('actor_critic', 'vector', 'actor_critic', '{"gamma": 0.95, "entropy": 0.01, "epochs": 10, "rollout": 512}');

@@ -271,6 +271,12 @@ rlrec_option_int(const Jsonb *options, const RlrecOption *specs, const char *nam
 }
 
 bool
+rlrec_option_given(const Jsonb *options pg_attribute_unused(), const char *name)
+{
+	return find_given(name) >= 0;
+}
+
+bool
 rlrec_option_bool(const Jsonb *options, const RlrecOption *specs, const char *name)
 {
 	return rlrec_option_real(options, specs, name) != 0;
