@@ -35,7 +35,7 @@ static const RlrecOption actor_critic_options[] = {
 	{"temperature", RLREC_OPTION_REAL, 1, 1e-3, 1000, "of an advantage, in deviations of the reward"},
 	{"expectile", RLREC_OPTION_REAL, 0.5, 0.01, 0.99, "of the values of actions that a state is worth"},
 	{"cap", RLREC_OPTION_REAL, 10, 1, 1e6, "highest weight of an advantage"},
-	{"weight", RLREC_OPTION_REAL, CHOSEN, 0, 1e6, "of the values in the score; by default chosen on users held out"},
+	{"weight", RLREC_OPTION_REAL, CHOSEN, 0, 1e6, "of the values in the score"},
 	{"tasks", RLREC_OPTION_WEIGHTS, 0, -1e6, 1e6, "rewards to learn, each by a head of its own, and their weights in the score"},
 	{NULL}
 };

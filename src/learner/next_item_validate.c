@@ -195,23 +195,39 @@ rlrec_trainer_validate(RlrecTrainer *t, const real *judged, double *plain)
 	return t->n_validated > 0 ? reward_ndcg / reward : NAN;
 }
 
+/* The share of the policy's NDCG that must be left when values of gamma 0 have their weight. */
+#define TOLERATED 0.98
+
 void
 rlrec_trainer_choose_blend(RlrecTrainer *t)
 {
+	const RlrecObjective *o = t->config->objective;
 	static const real weights[] = {0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5};
 	const real *last = t->average != NULL ? t->average : t->parameters;
 	real		best = 0;
 	double		least;
 	double		highest;
+	double		ndcg;
 
-	if (t->config->objective == NULL || !t->config->objective->choose || t->n_validated == 0)
+	if (o == NULL || !o->choose || t->n_validated == 0)
 		return;
 	t->blend[0] = 0;
 	highest = rlrec_trainer_validate(t, last, &least);
 	ereport(DEBUG1, (errmsg_internal("the policy alone: validation NDCG@10 %.4f, by rewards %.4f", least, highest)));
+
+	/*
+	 * What pays most is ranked by p(a) E[r | a], and log (mean + deviation * Q) is Q * deviation / mean up to a constant, where Q is small.
+	 * Nothing is -mean / deviation on the scale of Q.
+	 */
+	if (o->gamma == 0 && o->nothing < 0)
+	{
+		t->blend[0] = Min(1, -1 / o->nothing);
+		(void) rlrec_trainer_validate(t, last, &ndcg);
+		if (ndcg >= TOLERATED * least)
+			return;
+	}
 	for (int k = 0; k < (int) lengthof(weights); k++)
 	{
-		double		ndcg;
 		double		reward_ndcg;
 
 		t->blend[0] = weights[k];
