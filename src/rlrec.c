@@ -8,6 +8,7 @@
 
 #include "environment/episodes.h"
 #include "environment/network.h"
+#include "environment/qrows.h"
 #include "store/cache.h"
 
 PG_MODULE_MAGIC;
@@ -20,4 +21,5 @@ _PG_init(void)
 	rlrec_cache_init();
 	rlrec_episodes_init();
 	rlrec_network_init();
+	rlrec_qrows_init();
 }

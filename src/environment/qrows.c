@@ -4,6 +4,9 @@
  *
  * Values are changed by heap updates: the state's row is locked in its newest version first, as UPDATE does under READ COMMITTED, and nothing
  * that is indexed changes, so that the update stays within the page where there is room. No right is checked here; the caller has.
+ *
+ * A transaction that changes a row many times leaves as many versions, which an index scan would go through one by one; so the places of the
+ * last rows that this transaction wrote are remembered.
  */
 #include "postgres.h"
 
@@ -14,10 +17,12 @@
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
@@ -29,6 +34,87 @@ enum
 {
 	QTABLE_AGENT = 1, QTABLE_STATE, QTABLE_PART, QTABLE_ENTRIES, QTABLE_N = QTABLE_ENTRIES
 };
+
+/* ---------------------------------------------------------------- rows that this transaction wrote */
+
+#define WRITTEN 64				/* rows remembered, each where its hash says */
+
+typedef struct Written
+{
+	char	   *state;			/* in TopTransactionContext; NULL for none */
+	int			length;
+	int			part;
+	int64		agent;
+	Oid			file;			/* of the table, which another command may have rewritten */
+	ItemPointerData place;
+} Written;
+
+static Written written[WRITTEN];
+
+static Written *
+written_at(int64 agent, const char *state, int length, int part)
+{
+	return &written[(hash_bytes((const unsigned char *) state, length) + (uint32) agent * 2 + (uint32) part) % WRITTEN];
+}
+
+/* NULL when the row is not remembered. */
+static Written *
+find_written(Relation table, int64 agent, const char *state, int length, int part)
+{
+	Written    *row = written_at(agent, state, length, part);
+
+	return row->state && row->agent == agent && row->part == part && row->file == table->rd_rel->relfilenode &&
+		row->length == length && memcmp(row->state, state, length) == 0 ? row : NULL;
+}
+
+static void
+remember(Relation table, int64 agent, const RlrecQRow *row, const ItemPointerData *place)
+{
+	Written    *to = written_at(agent, row->state, row->length, row->part);
+
+	if (find_written(table, agent, row->state, row->length, row->part) == NULL)
+	{
+		if (to->state)
+			pfree(to->state);
+		to->state = MemoryContextAlloc(TopTransactionContext, Max(row->length, 1));
+		memcpy(to->state, row->state, row->length);
+		to->length = row->length;
+		to->part = row->part;
+		to->agent = agent;
+		to->file = table->rd_rel->relfilenode;
+	}
+	to->place = *place;
+}
+
+static void
+forget_written(void)
+{
+	memset(written, 0, sizeof(written));
+}
+
+static void
+on_transaction(XactEvent event, void *argument pg_attribute_unused())
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		forget_written();
+}
+
+static void
+on_subtransaction(SubXactEvent event, SubTransactionId mine pg_attribute_unused(), SubTransactionId parent pg_attribute_unused(),
+				  void *argument pg_attribute_unused())
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		forget_written();
+}
+
+void
+rlrec_qrows_init(void)
+{
+	RegisterXactCallback(on_transaction, NULL);
+	RegisterSubXactCallback(on_subtransaction, NULL);
+}
+
+/* ---------------------------------------------------------------- reading and changing */
 
 void
 rlrec_qrow_unpack(const RlrecEnvironment *environment, const RlrecQTable *entries, double *q, int64 *visits)
@@ -94,9 +180,25 @@ void
 rlrec_qrows_read(const RlrecEnvironment *environment, const char *state, int length, int part, double *q, int64 *visits)
 {
 	Relation	table = table_open(rlrec_catalog_relation("qtable"), AccessShareLock);
+	Written    *known = find_written(table, environment->agent, state, length, part);
 	SysScanDesc scan;
-	HeapTuple	tuple = find_tuple(table, environment, state, length, part, &scan);
+	HeapTuple	tuple;
 
+	if (known)
+	{
+		TupleTableSlot *slot = table_slot_create(table, NULL);
+		bool		visible = table_tuple_fetch_row_version(table, &known->place, GetActiveSnapshot(), slot);
+
+		if (visible)
+			rlrec_qrow_unpack(environment, tuple_entries(table, ExecFetchSlotHeapTuple(slot, false, NULL)), q, visits);
+		ExecDropSingleTupleTableSlot(slot);
+		if (visible)
+		{
+			table_close(table, AccessShareLock);
+			return;
+		}
+	}
+	tuple = find_tuple(table, environment, state, length, part, &scan);
 	rlrec_qrow_unpack(environment, HeapTupleIsValid(tuple) ? tuple_entries(table, tuple) : NULL, q, visits);
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
@@ -152,8 +254,12 @@ lock_tuple(Relation table, ItemPointer place, RlrecQRow *row)
 void
 rlrec_qrow_lock(const RlrecEnvironment *environment, Relation table, const char *state, int length, int part, RlrecQRow *row)
 {
-	bool		locked = false;
+	Written    *known = find_written(table, environment->agent, state, length, part);
+	bool		locked = known && lock_tuple(table, &known->place, row);
 
+	row->state = state;
+	row->length = length;
+	row->part = part;
 	while (!locked)
 	{
 		SysScanDesc scan;
@@ -181,15 +287,18 @@ rlrec_qrow_lock(const RlrecEnvironment *environment, Relation table, const char 
 
 /* Puts row->entries in the row's place. */
 static void
-update_row(Relation table, RlrecQRow *row)
+update_row(const RlrecEnvironment *environment, Relation table, RlrecQRow *row)
 {
+	HeapTuple	tuple;
 	Datum		values[QTABLE_N] = {0};
 	bool		nulls[QTABLE_N] = {false};
 	bool		replace[QTABLE_N] = {false};
 
 	values[QTABLE_ENTRIES - 1] = PointerGetDatum(row->entries);
 	replace[QTABLE_ENTRIES - 1] = true;
-	CatalogTupleUpdate(table, &row->place, heap_modify_tuple(row->tuple, RelationGetDescr(table), values, nulls, replace));
+	tuple = heap_modify_tuple(row->tuple, RelationGetDescr(table), values, nulls, replace);
+	CatalogTupleUpdate(table, &row->place, tuple);
+	remember(table, environment->agent, row, &tuple->t_self);
 	CommandCounterIncrement();
 	UpdateActiveSnapshotCommandId();
 }
@@ -204,7 +313,7 @@ rlrec_qrow_store(const RlrecEnvironment *environment, Relation table, RlrecQRow 
 	if (i < 0)
 		row->entries = rlrec_qtable_with(row->entries, name, length, &i);
 	rlrec_qtable_set(row->entries, i, row->q[action], row->visits[action]);
-	update_row(table, row);
+	update_row(environment, table, row);
 }
 
 void
@@ -230,5 +339,5 @@ rlrec_qrow_write(const RlrecEnvironment *environment, Relation table, const char
 		if (visits[a] > 0)
 			entries[n++] = (RlrecQEntry) {environment->action[a], (int) strlen(environment->action[a]), q[a], visits[a]};
 	row.entries = rlrec_qtable_build(n, entries);
-	update_row(table, &row);
+	update_row(environment, table, &row);
 }

@@ -15,6 +15,9 @@ typedef struct RlrecQRow
 	RlrecQTable *entries;
 	ItemPointerData place;
 	HeapTuple	tuple;
+	const char *state;			/* whose row it is */
+	int			length;
+	int			part;
 	double	   *q;				/* [n_actions] */
 	int64	   *visits;			/* [n_actions] */
 } RlrecQRow;
@@ -37,5 +40,8 @@ extern void rlrec_qrow_write(const RlrecEnvironment *environment, Relation table
 
 /* Takes up, in the order of the bytes, the values of the actions that the environment has. */
 extern void rlrec_qrow_unpack(const RlrecEnvironment *environment, const RlrecQTable *entries, double *q, int64 *visits);
+
+/* Called from _PG_init(). */
+extern void rlrec_qrows_init(void);
 
 #endif							/* RLREC_QROWS_H */
