@@ -18,6 +18,7 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -25,6 +26,7 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
+#include "data/intern.h"
 #include "environment/environment.h"
 #include "environment/episodes.h"
 #include "store/bare_agent.h"
@@ -50,19 +52,14 @@ typedef struct Entry
 	RlrecEnvironment *environment;
 } Entry;
 
-static int
-compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *) a, *(char *const *) b);
-}
-
 /* In CurrentMemoryContext */
 static RlrecEnvironment *
 parse_environment(const RlrecAgent *agent)
 {
 	RlrecEnvironment *environment = palloc0(sizeof(RlrecEnvironment));
-	List	   *actions = rlrec_option_names(agent->options, rlrec_bare_options, "actions");
+	RlrecIntern *actions = rlrec_intern_create();
 	ListCell   *cell;
+	int32	   *rank;
 
 	environment->agent = agent->id;
 	environment->anchor = agent->anchor;
@@ -70,10 +67,13 @@ parse_environment(const RlrecAgent *agent)
 	environment->xmin = agent->xmin;
 	environment->place = agent->place;
 	environment->options = (Jsonb *) PG_DETOAST_DATUM_COPY(PointerGetDatum(agent->options));
-	environment->action = palloc_array(char *, list_length(actions));
-	foreach(cell, actions)
-		environment->action[environment->n_actions++] = lfirst(cell);
-	qsort(environment->action, environment->n_actions, sizeof(char *), compare_names);
+	foreach(cell, rlrec_option_names(agent->options, rlrec_bare_options, "actions"))
+		(void) rlrec_intern_add(actions, lfirst(cell), strlen(lfirst(cell)));
+	environment->actions = rlrec_intern_finish(actions, &rank);
+	environment->n_actions = environment->actions.n;
+	environment->action = palloc_array(char *, environment->n_actions);
+	for (int a = 0; a < environment->n_actions; a++)
+		environment->action[a] = rlrec_dictionary_id(&environment->actions, a);
 	environment->state_size = rlrec_option_int(agent->options, rlrec_bare_options, "state_size");
 	if (!rlrec_tabular_read(agent->learner, agent->options, &environment->tabular))
 	{
@@ -134,29 +134,6 @@ rlrec_environment_open(const char *name)
 
 /* ---------------------------------------------------------------- arguments */
 
-int
-rlrec_environment_action(const RlrecEnvironment *environment, const char *name, int length)
-{
-	int			low = 0;
-	int			high = environment->n_actions;
-
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-		int			order = strncmp(environment->action[middle], name, length);
-
-		if (order == 0)
-			order = environment->action[middle][length] != '\0';
-		if (order == 0)
-			return middle;
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return -1;
-}
-
 static char *
 describe_actions(const RlrecEnvironment *environment)
 {
@@ -174,7 +151,7 @@ int
 rlrec_action_argument(FunctionCallInfo fcinfo, int n, const RlrecEnvironment *environment)
 {
 	text	   *name = PG_ARGISNULL(n) ? NULL : PG_GETARG_TEXT_PP(n);
-	int			action = name ? rlrec_environment_action(environment, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)) : -1;
+	int			action = name ? rlrec_dictionary_find(&environment->actions, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)) : -1;
 
 	if (action < 0)
 		ereport(ERROR,
@@ -289,12 +266,7 @@ rlrec_environment_row(const RlrecEnvironment *environment)
 		row.learned = DatumGetInt64(values[ROW_LEARNED - 1]);
 		row.steps = DatumGetInt64(values[ROW_STEPS - 1]);
 		if (!nulls[ROW_WEIGHTS - 1])
-		{
-			struct varlena *weights = (struct varlena *) DatumGetPointer(values[ROW_WEIGHTS - 1]);
-
-			row.weights = palloc(VARSIZE_ANY(weights));
-			memcpy(row.weights, weights, VARSIZE_ANY(weights));
-		}
+			row.weights = (struct varlena *) DatumGetPointer(datumCopy(values[ROW_WEIGHTS - 1], false, -1));
 	}
 	rlrec_catalog_end(&scan);
 	row.episodes += rlrec_episodes_pending(environment->agent);

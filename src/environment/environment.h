@@ -5,6 +5,7 @@
 #ifndef RLREC_ENVIRONMENT_H
 #define RLREC_ENVIRONMENT_H
 
+#include "data/dictionary.h"
 #include "fmgr.h"
 #include "learner/online.h"
 #include "learner/tabular.h"
@@ -19,8 +20,9 @@ typedef struct RlrecEnvironment
 	TransactionId xmin;			/* of the agent's row, and its place: another one is another version of the row */
 	ItemPointerData place;
 	Jsonb	   *options;
+	RlrecDictionary actions;
 	int			n_actions;
-	char	  **action;			/* [n_actions] in the order of their bytes */
+	char	  **action;			/* [n_actions] the same, terminated */
 	int			state_size;		/* 0 when states are text */
 	const RlrecOnlineLearner *online;	/* of vector states; NULL when the learner is tabular */
 	RlrecTabular tabular;
@@ -37,9 +39,6 @@ typedef struct RlrecEnvironmentState
 
 /* Of the agent of that name (NULL: the only one), which the current user may use; good until the transaction ends. */
 extern const RlrecEnvironment *rlrec_environment_open(const char *name);
-
-/* -1 when there is none. */
-extern int	rlrec_environment_action(const RlrecEnvironment *environment, const char *name, int length);
 
 /* An argument that must be an action, or a state; errors say what would be valid. */
 extern int	rlrec_action_argument(FunctionCallInfo fcinfo, int n, const RlrecEnvironment *environment);

@@ -116,41 +116,28 @@ rlrec_qrows_init(void)
 
 /* ---------------------------------------------------------------- reading and changing */
 
-void
-rlrec_qrow_unpack(const RlrecEnvironment *environment, const RlrecQTable *entries, double *q, int64 *visits)
+/* Of the actions that the environment has; entries may be NULL, visits too. */
+static void
+unpack(const RlrecEnvironment *environment, const RlrecQTable *entries, double *q, int64 *visits)
 {
 	int			n = entries ? rlrec_qtable_n(entries) : 0;
-	int			a = 0;
 
-	for (int i = 0; i < n; i++)
-	{
-		RlrecQEntry entry = rlrec_qtable_entry(entries, i);
-		int			order = 1;
-
-		while (a < environment->n_actions)
-		{
-			order = strncmp(environment->action[a], entry.action, entry.length);
-			if (order == 0)
-				order = environment->action[a][entry.length] != '\0';
-			if (order >= 0)
-				break;
-			q[a] = environment->tabular.initial;
-			if (visits)
-				visits[a] = 0;
-			a++;
-		}
-		if (order != 0)
-			continue;			/* an action that the agent has no longer */
-		q[a] = entry.q;
-		if (visits)
-			visits[a] = entry.visits;
-		a++;
-	}
-	for (; a < environment->n_actions; a++)
+	for (int a = 0; a < environment->n_actions; a++)
 	{
 		q[a] = environment->tabular.initial;
 		if (visits)
 			visits[a] = 0;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		RlrecQEntry entry = rlrec_qtable_entry(entries, i);
+		int32		a = rlrec_dictionary_find(&environment->actions, entry.action, entry.length);
+
+		if (a < 0)
+			continue;			/* an action that the agent has no longer */
+		q[a] = entry.q;
+		if (visits)
+			visits[a] = entry.visits;
 	}
 }
 
@@ -190,7 +177,7 @@ rlrec_qrows_read(const RlrecEnvironment *environment, const char *state, int len
 		bool		visible = table_tuple_fetch_row_version(table, &known->place, GetActiveSnapshot(), slot);
 
 		if (visible)
-			rlrec_qrow_unpack(environment, tuple_entries(table, ExecFetchSlotHeapTuple(slot, false, NULL)), q, visits);
+			unpack(environment, tuple_entries(table, ExecFetchSlotHeapTuple(slot, false, NULL)), q, visits);
 		ExecDropSingleTupleTableSlot(slot);
 		if (visible)
 		{
@@ -199,7 +186,7 @@ rlrec_qrows_read(const RlrecEnvironment *environment, const char *state, int len
 		}
 	}
 	tuple = find_tuple(table, environment, state, length, part, &scan);
-	rlrec_qrow_unpack(environment, HeapTupleIsValid(tuple) ? tuple_entries(table, tuple) : NULL, q, visits);
+	unpack(environment, HeapTupleIsValid(tuple) ? tuple_entries(table, tuple) : NULL, q, visits);
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
 }
@@ -282,7 +269,7 @@ rlrec_qrow_lock(const RlrecEnvironment *environment, Relation table, const char 
 		}
 	}
 	row->entries = tuple_entries(table, row->tuple);
-	rlrec_qrow_unpack(environment, row->entries, row->q, row->visits);
+	unpack(environment, row->entries, row->q, row->visits);
 }
 
 /* Puts row->entries in the row's place. */
@@ -332,7 +319,7 @@ rlrec_qrow_write(const RlrecEnvironment *environment, Relation table, const char
 	for (int e = 0; e < rlrec_qtable_n(row.entries); e++)
 	{
 		entries[n] = rlrec_qtable_entry(row.entries, e);
-		if (rlrec_environment_action(environment, entries[n].action, entries[n].length) < 0)
+		if (rlrec_dictionary_find(&environment->actions, entries[n].action, entries[n].length) < 0)
 			n++;
 	}
 	for (int a = 0; a < actions; a++)

@@ -38,9 +38,6 @@ extern void rlrec_qrow_store(const RlrecEnvironment *environment, Relation table
 extern void rlrec_qrow_write(const RlrecEnvironment *environment, Relation table, const char *state, int length, int part, const double *q,
 							 const int64 *visits);
 
-/* Takes up, in the order of the bytes, the values of the actions that the environment has. */
-extern void rlrec_qrow_unpack(const RlrecEnvironment *environment, const RlrecQTable *entries, double *q, int64 *visits);
-
 /* Called from _PG_init(). */
 extern void rlrec_qrows_init(void);
 

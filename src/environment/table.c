@@ -143,7 +143,7 @@ read_episode(const RlrecEnvironment *environment, int64 number, Episode *episode
 	}
 	episode->pair.state = text_column(1, &episode->pair.length);
 	action = text_column(2, &length);
-	episode->pair.action = action ? rlrec_environment_action(environment, action, length) : -1;
+	episode->pair.action = action ? rlrec_dictionary_find(&environment->actions, action, length) : -1;
 	episode->waits = episode->pair.action >= 0;
 	episode->reward = DatumGetFloat8(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
 	episode->next_state = text_column(4, &episode->next_length);
@@ -157,7 +157,7 @@ read_episode(const RlrecEnvironment *environment, int64 number, Episode *episode
 		text	   *name = DatumGetTextPP(actions[i]);
 		Pair		pair = {VARDATA_ANY(state), VARSIZE_ANY_EXHDR(state), 0, DatumGetFloat8(eligibilities[i])};
 
-		pair.action = rlrec_environment_action(environment, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+		pair.action = rlrec_dictionary_find(&environment->actions, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
 		if (pair.action >= 0)
 			episode->trace[episode->n++] = pair;
 	}

@@ -33,7 +33,7 @@ static char *
 make_query(const RlrecEnvironment *environment, Oid relation)
 {
 	const char *state_type = environment->state_size > 0 ? "float8[]" : "text";
-	const char *const types[COLUMNS] = {state_type, "text", "float8", state_type, "boolean", "boolean", "bigint", "float8"};
+	const char *const types[COLUMNS] = {state_type, "text", "float8", state_type, "bool", "bool", "int8", "float8"};
 	const char *const otherwise[COLUMNS] = {NULL, NULL, NULL, NULL, NULL, "false", "0", "'NaN'"};
 	StringInfoData query;
 
@@ -49,7 +49,7 @@ make_query(const RlrecEnvironment *environment, Oid relation)
 					 errhint("A table of transitions has the columns state, action, reward, next_state and terminated, and may have "
 							 "truncated, episode and probability.")));
 		appendStringInfo(&query, "%s%s::pg_catalog.%s", c ? ", " : "SELECT ", exists ? quote_identifier(names[c]) : otherwise[c],
-						 strcmp(types[c], "boolean") == 0 ? "bool" : strcmp(types[c], "bigint") == 0 ? "int8" : types[c]);
+						 types[c]);
 	}
 	appendStringInfo(&query, " FROM %s", rlrec_qualified_name(relation));
 	return query.data;
@@ -79,7 +79,7 @@ read_row(const RlrecEnvironment *environment, Oid relation, HeapTuple tuple, int
 #define COLUMN(c) column(c, tuple, relation, row, &isnull)
 	seen->state = rlrec_state_datum(COLUMN(STATE), is_array, environment, "state");
 	action = DatumGetTextPP(COLUMN(ACTION));
-	seen->action = rlrec_environment_action(environment, VARDATA_ANY(action), VARSIZE_ANY_EXHDR(action));
+	seen->action = rlrec_dictionary_find(&environment->actions, VARDATA_ANY(action), VARSIZE_ANY_EXHDR(action));
 	seen->reward = DatumGetFloat8(COLUMN(REWARD));
 	seen->end = DatumGetBool(COLUMN(TERMINATED)) ? RLREC_TERMINATED : DatumGetBool(COLUMN(TRUNCATED)) ? RLREC_TRUNCATED : 0;
 	seen->episode = DatumGetInt64(COLUMN(EPISODE));
