@@ -7,6 +7,7 @@
 
 #include <math.h>
 
+#include "learner/online.h"
 #include "tensor/random.h"
 
 #define CARTPOLE_STATE 4

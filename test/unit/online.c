@@ -7,66 +7,11 @@
  */
 #include "postgres.h"
 
+#include "cartpole_run.h"
 #include "online.h"
 
-#include "cartpole.h"
 #include "learner/replay.h"
 #include "nn/mlp.h"
-
-/* ---------------------------------------------------------------- CartPole */
-
-static void
-observation(const CartPole *pole, float *state)
-{
-	for (int i = 0; i < CARTPOLE_STATE; i++)
-		state[i] = pole->state[i];
-}
-
-/* Mean return of n greedy episodes */
-static double
-greedy_return(Run *run, int n, uint64 key)
-{
-	CartPole	pole = {.key = key};
-	int			total = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		int			end = 0;
-
-		for (cartpole_reset(&pole); end == 0; total++)
-		{
-			float		state[CARTPOLE_STATE];
-
-			observation(&pole, state);
-			end = cartpole_step(&pole, run_act(run, state, false, NULL));
-		}
-	}
-	return (double) total / n;
-}
-
-static void
-learn_cartpole(Run *run, int steps, uint64 key)
-{
-	CartPole	pole = {.key = key};
-
-	cartpole_reset(&pole);
-	for (int i = 0; i < steps; i++)
-	{
-		float		state[CARTPOLE_STATE];
-		float		next[CARTPOLE_STATE];
-		float		propensity;
-		int			action;
-		int			end;
-
-		observation(&pole, state);
-		action = run_act(run, state, true, &propensity);
-		end = cartpole_step(&pole, action);
-		observation(&pole, next);
-		run_observe(run, state, action, 1, next, end, 0, propensity);
-		if (end != 0)
-			cartpole_reset(&pole);
-	}
-}
 
 /* ---------------------------------------------------------------- chains with known values */
 
@@ -428,13 +373,15 @@ static void
 test_cartpole(void)
 {
 	Run			run;
+	CartPole	pole = {.key = 3};
 	double		before;
 	double		after;
 
 	reset_options();
 	run_start(&run, &rlrec_dqn_online, CARTPOLE_STATE, CARTPOLE_ACTIONS, 1);
+	cartpole_reset(&pole);
 	before = greedy_return(&run, 20, 5);
-	learn_cartpole(&run, 20000, 3);
+	learn_cartpole(&run, &pole, 20000);
 	after = greedy_return(&run, 20, 5);
 	check(before < 100 && after > 300, "CartPole after 20,000 steps", after);
 }
@@ -476,7 +423,10 @@ tune(int n, char **argument)
 		printf("seed %d:", seed);
 		for (int part = 0; part < 5; part++)
 		{
-			learn_cartpole(&run, steps / 5, rlrec_random_key(seed, 10 + part));
+			CartPole	pole = {.key = rlrec_random_key(seed, 10 + part)};
+
+			cartpole_reset(&pole);
+			learn_cartpole(&run, &pole, steps / 5);
 			reached = greedy_return(&run, part == 4 ? 100 : 20, rlrec_random_key(seed, 20 + part));
 			printf(" %.1f", reached);
 			fflush(stdout);
