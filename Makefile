@@ -41,7 +41,7 @@ test/unit/gradients test/unit/policy_losses: %: %.c $(UNIT_SOURCES) $(wildcard s
 		$< $(UNIT_SOURCES) -lm -o $@
 
 # Learners that act, outside the server, with what they call of it in test/unit/online.h
-ONLINE_SOURCES = $(addprefix src/,learner/actor.c learner/actor_critic.c learner/dqn.c learner/reinforce.c learner/replay.c \
+ONLINE_SOURCES = $(addprefix src/,learner/actor.c learner/actor_critic.c learner/dqn.c learner/online.c learner/reinforce.c learner/replay.c \
 	nn/adam.c nn/mlp.c nn/policy_gradient.c nn/value_loss.c tensor/blas.c tensor/fused.c tensor/kernels.c)
 test/unit/online test/unit/policy_gradient: %: %.c $(ONLINE_SOURCES) $(wildcard src/*/*.h test/unit/*.h)
 	$(CC) $(CFLAGS) -O3 -fno-math-errno -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \

@@ -22,11 +22,11 @@
 #define LEAST_PROPENSITY 1e-6f
 
 static RlrecMlpShape
-network_shape(const RlrecOnline *online, const RlrecOption *specs, int out)
+network_shape(const RlrecOnline *online, int out)
 {
 	RlrecMlpShape shape = {.activation = RLREC_MLP_TANH};
 
-	shape.layers = rlrec_option_ints(online->options, specs, "hidden", shape.width + 1) + 1;
+	shape.layers = rlrec_option_ints(online->options, online->learner->options, "hidden", shape.width + 1) + 1;
 	shape.width[0] = online->state_size;
 	shape.width[shape.layers] = out;
 	return shape;
@@ -44,26 +44,16 @@ start_network(RlrecOnline *online, const RlrecMlpShape *shape, const char *name,
 }
 
 void
-rlrec_actor_start(RlrecOnline *online, const RlrecOption *specs, bool critic)
+rlrec_actor_start(RlrecOnline *online, bool critic)
 {
 	MemoryContext caller = MemoryContextSwitchTo(online->context);
-	RlrecMlpShape shape = network_shape(online, specs, online->actions);
+	RlrecMlpShape shape = network_shape(online, online->actions);
 
 	start_network(online, &shape, "policy", RLREC_ACTOR_POLICY, FIRST_LOGITS);
-	shape = network_shape(online, specs, 1);
+	shape = network_shape(online, 1);
 	if (critic)
 		start_network(online, &shape, "critic", RLREC_ACTOR_CRITIC, 1);
 	MemoryContextSwitchTo(caller);
-}
-
-static float *
-find_tensor(const RlrecOnline *online, const char *name, size_t n)
-{
-	const RlrecTensor *tensor = rlrec_tensors_find(online->tensors, name);
-
-	if (tensor == NULL || tensor->dtype != RLREC_F32 || rlrec_tensor_elements(tensor) != (int64) n)
-		elog(ERROR, "tensor \"%s\" of learner \"%s\" is not what it should be", name, online->learner->name);
-	return tensor->data;
 }
 
 static void
@@ -71,16 +61,17 @@ open_network(const RlrecOnline *online, const RlrecMlpShape *shape, const char *
 {
 	network->shape = *shape;
 	network->n = rlrec_mlp_parameters(shape);
-	network->parameter = find_tensor(online, name, network->n);
-	network->m = find_tensor(online, psprintf("%s_m", name), network->n);
-	network->v = find_tensor(online, psprintf("%s_v", name), network->n);
+	network->parameter = rlrec_online_tensor(online, name, network->n);
+	network->m = rlrec_online_tensor(online, psprintf("%s_m", name), network->n);
+	network->v = rlrec_online_tensor(online, psprintf("%s_v", name), network->n);
 	network->gradient = palloc0(mul_size(network->n, sizeof(float)));
 	network->workspace = palloc(mul_size(rlrec_mlp_workspace(shape, RLREC_ACTOR_CHUNK), sizeof(float)));
 }
 
 RlrecActor *
-rlrec_actor_open(RlrecOnline *online, const RlrecOption *specs)
+rlrec_actor_open(RlrecOnline *online)
 {
+	const RlrecOption *specs = online->learner->options;
 	MemoryContext caller;
 	RlrecActor *actor;
 	RlrecMlpShape shape;
@@ -89,9 +80,9 @@ rlrec_actor_open(RlrecOnline *online, const RlrecOption *specs)
 		return online->scratch;
 	caller = MemoryContextSwitchTo(online->context);
 	actor = palloc0(sizeof(RlrecActor));
-	shape = network_shape(online, specs, online->actions);
+	shape = network_shape(online, online->actions);
 	open_network(online, &shape, "policy", &actor->policy);
-	shape = network_shape(online, specs, 1);
+	shape = network_shape(online, 1);
 	if (rlrec_tensors_find(online->tensors, "critic") != NULL)
 		open_network(online, &shape, "critic", &actor->critic);
 	actor->gamma = rlrec_option_real(online->options, specs, "gamma");
@@ -108,45 +99,44 @@ rlrec_actor_open(RlrecOnline *online, const RlrecOption *specs)
 	return actor;
 }
 
-float *
-rlrec_network_forward(RlrecNetwork *network, int n, const float *x)
+/* The outputs for n <= RLREC_ACTOR_CHUNK rows, in the workspace; then, given their gradients dy, adds to the parameters' own. */
+static float *
+forward(RlrecNetwork *network, int n, const float *x)
 {
 	CHECK_FOR_INTERRUPTS();
 	return rlrec_mlp_forward(&network->shape, network->parameter, n, x, network->workspace);
 }
 
-void
-rlrec_network_backward(RlrecNetwork *network, int n, const float *x, const float *dy)
+static void
+backward(RlrecNetwork *network, int n, const float *x, const float *dy)
 {
 	rlrec_mlp_backward(&network->shape, network->parameter, n, x, network->workspace, dy, network->gradient, NULL);
 }
 
 void
-rlrec_actor_policy(RlrecActor *actor, const float *state, bool explore, float *p)
+rlrec_actor_policy(RlrecOnline *online, const float *state, bool explore, float *p)
 {
-	int			actions = actor->policy.shape.width[actor->policy.shape.layers];
-	int			best = 0;
+	int			actions = online->actions;
+	int			best;
 
-	memcpy(p, rlrec_network_forward(&actor->policy, 1, state), actions * sizeof(float));
+	memcpy(p, forward(&rlrec_actor_open(online)->policy, 1, state), actions * sizeof(float));
 	if (explore)
 	{
 		rlrec_softmax(actions, NULL, p);
 		return;
 	}
-	for (int a = 1; a < actions; a++)
-		if (p[a] > p[best])
-			best = a;
+	best = rlrec_online_best(actions, p);
 	memset(p, 0, actions * sizeof(float));
 	p[best] = 1;
 }
 
 void
-rlrec_actor_values(RlrecActor *actor, const float *state, float *q)
+rlrec_actor_values(RlrecOnline *online, const float *state, float *q)
 {
-	int			actions = actor->policy.shape.width[actor->policy.shape.layers];
-	float		value = actor->critic.n > 0 ? *rlrec_network_forward(&actor->critic, 1, state) : 0;
+	RlrecActor *actor = rlrec_actor_open(online);
+	float		value = actor->critic.n > 0 ? *forward(&actor->critic, 1, state) : 0;
 
-	for (int a = 0; a < actions; a++)
+	for (int a = 0; a < online->actions; a++)
 		q[a] = value;
 }
 
@@ -260,22 +250,31 @@ values_of(RlrecActor *actor, int n, const float *x, float *value)
 	{
 		int			chunk = Min(RLREC_ACTOR_CHUNK, n - i);
 
-		memcpy(value + i, rlrec_network_forward(&actor->critic, chunk, x + (size_t) i * actor->critic.shape.width[0]),
+		memcpy(value + i, forward(&actor->critic, chunk, x + (size_t) i * actor->critic.shape.width[0]),
 			   chunk * sizeof(float));
 	}
 }
 
-void
-rlrec_actor_advantages(RlrecActor *actor, const RlrecRows *rows, double lambda, float *value, float *advantage, float *target)
+RlrecLesson
+rlrec_actor_lesson(RlrecActor *actor, const RlrecRows *rows, double lambda, bool normalize)
 {
-	float	   *next = palloc(Max(rows->n, 1) * sizeof(float));
+	Size		size = mul_size(Max(rows->n, 1), sizeof(float));
+	RlrecLesson lesson = {.rows = rows, .value = palloc(size), .advantage = palloc(size), .target = palloc(size), .order = palloc(size)};
+	float	   *next = palloc(size);
 
-	values_of(actor, rows->n, rows->state, value);
+	values_of(actor, rows->n, rows->state, lesson.value);
 	values_of(actor, rows->n, rows->next_state, next);
-	rlrec_generalized_advantages(rows->n, actor->gamma, lambda, rows->reward, value, next, rows->terminated, rows->last, advantage);
+	rlrec_generalized_advantages(rows->n, actor->gamma, lambda, rows->reward, lesson.value, next, rows->terminated, rows->last,
+								 lesson.advantage);
 	for (int i = 0; i < rows->n; i++)
-		target[i] = value[i] + advantage[i];
+	{
+		lesson.target[i] = lesson.value[i] + lesson.advantage[i];
+		lesson.order[i] = i;
+	}
+	if (normalize)
+		rlrec_normalize(rows->n, lesson.advantage);
 	pfree(next);
+	return lesson;
 }
 
 /* ---------------------------------------------------------------- learning */
@@ -312,7 +311,7 @@ static void
 policy_gradient(RlrecActor *actor, const RlrecLesson *lesson, float weight, Chunk *chunk)
 {
 	int			actions = actor->policy.shape.width[actor->policy.shape.layers];
-	float	   *logits = rlrec_network_forward(&actor->policy, chunk->n, chunk->state);
+	float	   *logits = forward(&actor->policy, chunk->n, chunk->state);
 
 	if (lesson->clip_range > 0)
 		rlrec_loss_clipped_surrogate(chunk->n, actions, weight, actor->entropy, lesson->clip_range, chunk->action, chunk->advantage,
@@ -323,16 +322,16 @@ policy_gradient(RlrecActor *actor, const RlrecLesson *lesson, float weight, Chun
 		rlrec_loss_policy_gradient(chunk->n, actions, weight, actor->entropy, chunk->action, chunk->advantage, chunk->importance,
 								   logits);
 	}
-	rlrec_network_backward(&actor->policy, chunk->n, chunk->state, logits);
+	backward(&actor->policy, chunk->n, chunk->state, logits);
 }
 
 static void
 critic_gradient(RlrecActor *actor, const RlrecLesson *lesson, float weight, Chunk *chunk)
 {
-	float	   *value = rlrec_network_forward(&actor->critic, chunk->n, chunk->state);
+	float	   *value = forward(&actor->critic, chunk->n, chunk->state);
 
 	rlrec_loss_critic(chunk->n, weight * actor->value_weight, lesson->value_clip_range, chunk->value, chunk->target, value);
-	rlrec_network_backward(&actor->critic, chunk->n, chunk->state, value);
+	backward(&actor->critic, chunk->n, chunk->state, value);
 }
 
 void

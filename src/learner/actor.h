@@ -66,19 +66,15 @@ typedef struct RlrecRows
 	{"clip", RLREC_OPTION_REAL, 0.5, 0, 1e9, "longest gradient, 0 for any"}, \
 	{"seed", RLREC_OPTION_INT, 1, 0, PG_INT32_MAX, "of the random numbers"}
 
-/* Adds the tensors of a policy and, if there is to be one, a critic. */
-extern void rlrec_actor_start(RlrecOnline *online, const RlrecOption *specs, bool critic);
+/* Adds the tensors of a policy and, if there is to be one, a critic. Options are those of online->learner, here and below. */
+extern void rlrec_actor_start(RlrecOnline *online, bool critic);
 
 /* The scratch, made when it is not there yet. */
-extern RlrecActor *rlrec_actor_open(RlrecOnline *online, const RlrecOption *specs);
+extern RlrecActor *rlrec_actor_open(RlrecOnline *online);
 
 /* As RlrecOnlineLearner has them. */
-extern void rlrec_actor_policy(RlrecActor *actor, const float *state, bool explore, float *p);
-extern void rlrec_actor_values(RlrecActor *actor, const float *state, float *q);
-
-/* The outputs for n <= RLREC_ACTOR_CHUNK rows, in the workspace; then, given their gradients dy, adds to the parameters' own. */
-extern float *rlrec_network_forward(RlrecNetwork *network, int n, const float *x);
-extern void rlrec_network_backward(RlrecNetwork *network, int n, const float *x, const float *dy);
+extern void rlrec_actor_policy(RlrecOnline *online, const float *state, bool explore, float *p);
+extern void rlrec_actor_values(RlrecOnline *online, const float *state, float *q);
 
 /*
  * The transitions from number `learned` on; with `whole`, all that are in the replay of each episode that ended there or later, and no
@@ -86,21 +82,24 @@ extern void rlrec_network_backward(RlrecNetwork *network, int n, const float *x,
  */
 extern RlrecRows *rlrec_actor_rows(const RlrecReplay *replay, int64 learned, bool whole);
 
-/* The critic's value[n], 0 without one, advantage[n] by GAE(lambda), and their sum, the critic's target[n]. */
-extern void rlrec_actor_advantages(RlrecActor *actor, const RlrecRows *rows, double lambda, float *value, float *advantage,
-								   float *target);
-
 /* What a policy and a critic are to learn of rows. */
 typedef struct RlrecLesson
 {
 	const RlrecRows *rows;
-	const float *value;			/* [n] as rlrec_actor_advantages() gave them */
-	const float *advantage;		/* [n] */
-	const float *target;		/* [n] */
+	float	   *value;			/* [n] the critic's, 0 without one */
+	float	   *advantage;		/* [n] */
+	float	   *target;			/* [n] for the critic */
+	int32	   *order;			/* [n] rows as they come */
 	double		clip_range;		/* of the clipped surrogate; 0 for the policy gradient */
 	double		value_clip_range;	/* 0 for none */
 	double		importance_cap; /* of the policy gradient */
 } RlrecLesson;
+
+/*
+ * Advantages by GAE(lambda), to mean 0 and deviation 1 with `normalize`; targets are value + advantage before that. What is palloc'd is in
+ * CurrentMemoryContext; clips and cap are 0.
+ */
+extern RlrecLesson rlrec_actor_lesson(RlrecActor *actor, const RlrecRows *rows, double lambda, bool normalize);
 
 /* Adds the gradients of the mean loss over row[n]. */
 extern void rlrec_actor_gradients(RlrecActor *actor, const RlrecLesson *lesson, int n, const int32 *row);

@@ -9,7 +9,6 @@
 #include "postgres.h"
 
 #include "learner/actor.h"
-#include "nn/policy_gradient.h"
 #include "tensor/blas.h"
 #include "tensor/random.h"
 
@@ -31,19 +30,7 @@ static const RlrecOption options[] = {
 static void
 start(RlrecOnline *online)
 {
-	rlrec_actor_start(online, options, true);
-}
-
-static void
-policy(RlrecOnline *online, const float *state, bool explore, float *p)
-{
-	rlrec_actor_policy(rlrec_actor_open(online, options), state, explore, p);
-}
-
-static void
-values(RlrecOnline *online, const float *state, float *q)
-{
-	rlrec_actor_values(rlrec_actor_open(online, options), state, q);
+	rlrec_actor_start(online, true);
 }
 
 static int32
@@ -73,17 +60,18 @@ shuffle(uint64 key, int n, int32 *order)
 }
 
 static void
-learn_ppo(RlrecOnline *online, RlrecActor *actor, const RlrecLesson *lesson, int n, int32 *order)
+learn_ppo(RlrecOnline *online, RlrecActor *actor, const RlrecLesson *lesson)
 {
+	int			n = lesson->rows->n;
 	int			batch = rlrec_option_int(online->options, options, "batch");
 	int			epochs = rlrec_option_int(online->options, options, "epochs");
 
 	for (int epoch = 0; epoch < epochs; epoch++)
 	{
-		shuffle(rlrec_random_key(rlrec_random_key(online->key, RLREC_ACTOR_SHUFFLE), online->steps), n, order);
+		shuffle(rlrec_random_key(rlrec_random_key(online->key, RLREC_ACTOR_SHUFFLE), online->steps), n, lesson->order);
 		for (int i = 0; i < n; i += batch)
 		{
-			rlrec_actor_gradients(actor, lesson, Min(batch, n - i), order + i);
+			rlrec_actor_gradients(actor, lesson, Min(batch, n - i), lesson->order + i);
 			rlrec_actor_step(online, actor);
 		}
 	}
@@ -92,33 +80,26 @@ learn_ppo(RlrecOnline *online, RlrecActor *actor, const RlrecLesson *lesson, int
 static void
 learn(RlrecOnline *online, const RlrecReplay *replay)
 {
-	RlrecActor *actor = rlrec_actor_open(online, options);
+	RlrecActor *actor = rlrec_actor_open(online);
 	RlrecRows  *rows = rlrec_actor_rows(replay, online->learned, false);
-	int			n = rows->n;
-	float	   *value = palloc(Max(n, 1) * sizeof(float));
-	float	   *advantage = palloc(Max(n, 1) * sizeof(float));
-	float	   *target = palloc(Max(n, 1) * sizeof(float));
-	int32	   *order = palloc(Max(n, 1) * sizeof(int32));
 	bool		ppo = strcmp(rlrec_option_choice(online->options, options, "update"), "ppo") == 0;
-	RlrecLesson lesson = {rows, value, advantage, target, .importance_cap = IMPORTANCE_CAP};
+	RlrecLesson lesson;
 
 	online->learned = replay->next;
-	if (n == 0)
+	if (rows->n == 0)
 		return;
 	rlrec_blas_load();
-	rlrec_actor_advantages(actor, rows, rlrec_option_real(online->options, options, "gae_lambda"), value, advantage, target);
-	rlrec_normalize(n, advantage);
-	for (int i = 0; i < n; i++)
-		order[i] = i;
+	lesson = rlrec_actor_lesson(actor, rows, rlrec_option_real(online->options, options, "gae_lambda"), true);
 	if (ppo)
 	{
 		lesson.clip_range = rlrec_option_real(online->options, options, "clip_range");
 		lesson.value_clip_range = rlrec_option_real(online->options, options, "value_clip_range");
-		learn_ppo(online, actor, &lesson, n, order);
+		learn_ppo(online, actor, &lesson);
 	}
 	else
 	{
-		rlrec_actor_gradients(actor, &lesson, n, order);
+		lesson.importance_cap = IMPORTANCE_CAP;
+		rlrec_actor_gradients(actor, &lesson, rows->n, lesson.order);
 		rlrec_actor_step(online, actor);
 	}
 }
@@ -127,8 +108,8 @@ const RlrecOnlineLearner rlrec_actor_critic_online = {
 	.name = "actor_critic",
 	.options = options,
 	.start = start,
-	.policy = policy,
-	.values = values,
+	.policy = rlrec_actor_policy,
+	.values = rlrec_actor_values,
 	.capacity = capacity,
 	.due = due,
 	.learn = learn

@@ -22,6 +22,7 @@
 
 #include "learner/online.h"
 #include "learner/replay.h"
+#include "learner/tabular.h"
 #include "nn/adam.h"
 #include "nn/mlp.h"
 #include "nn/value_loss.h"
@@ -156,20 +157,6 @@ set_shape(const RlrecOnline *online, Dqn *dqn)
 	dqn->n = rlrec_mlp_parameters(&dqn->shape);
 }
 
-static float *
-find(const RlrecOnline *online, const char *name, size_t n)
-{
-	const RlrecTensor *tensor = rlrec_tensors_find(online->tensors, name);
-
-	if (tensor == NULL || tensor->dtype != RLREC_F32 || (size_t) rlrec_tensor_elements(tensor) != n)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("what learner \"dqn\" has learned does not fit its options"),
-				 errdetail("Tensor \"%s\" should be %zu numbers.", name, n),
-				 errhint("Options that shape the network cannot change once it has learned: drop the agent and create it anew.")));
-	return tensor->data;
-}
-
 static Dqn *
 open_dqn(RlrecOnline *online)
 {
@@ -180,12 +167,12 @@ open_dqn(RlrecOnline *online)
 	dqn = MemoryContextAllocZero(online->context, sizeof(Dqn));
 	read_options(online, dqn);
 	set_shape(online, dqn);
-	dqn->network = find(online, "network", dqn->n);
-	dqn->target = find(online, "target", dqn->n);
-	dqn->m = find(online, "adam_m", dqn->n);
-	dqn->v = find(online, "adam_v", dqn->n);
+	dqn->network = rlrec_online_tensor(online, "network", dqn->n);
+	dqn->target = rlrec_online_tensor(online, "target", dqn->n);
+	dqn->m = rlrec_online_tensor(online, "adam_m", dqn->n);
+	dqn->v = rlrec_online_tensor(online, "adam_v", dqn->n);
 	if (dqn->prioritized)
-		dqn->priority_most = find(online, "priority_most", 1);
+		dqn->priority_most = rlrec_online_tensor(online, "priority_most", 1);
 	dqn->row = MemoryContextAlloc(online->context, rlrec_mlp_workspace(&dqn->shape, 1) * sizeof(float));
 	online->scratch = dqn;
 	return dqn;
@@ -224,18 +211,6 @@ evaluate(const Dqn *dqn, const float *network, int n, const float *state, float 
 	return q;
 }
 
-/* Ties to the first. */
-static int
-best(int n, const float *x)
-{
-	int			most = 0;
-
-	for (int i = 1; i < n; i++)
-		if (x[i] > x[most])
-			most = i;
-	return most;
-}
-
 static void
 dqn_policy(RlrecOnline *online, const float *state, bool explore, float *p)
 {
@@ -246,10 +221,10 @@ dqn_policy(RlrecOnline *online, const float *state, bool explore, float *p)
 	double		epsilon = 0;
 
 	if (explore)
-		epsilon = Max(dqn->epsilon * pow(dqn->epsilon_decay, online->episodes), Min(dqn->epsilon_min, dqn->epsilon));
+		epsilon = rlrec_epsilon(dqn->epsilon, dqn->epsilon_decay, dqn->epsilon_min, online->episodes);
 	for (int a = 0; a < dqn->actions; a++)
 		p[a] = epsilon / dqn->actions;
-	p[best(dqn->actions, dqn->expectile > 0 ? q + dqn->v_column + 1 : q)] += 1 - epsilon;
+	p[rlrec_online_best(dqn->actions, dqn->expectile > 0 ? q + dqn->v_column + 1 : q)] += 1 - epsilon;
 }
 
 static void
@@ -279,7 +254,7 @@ open_learning(RlrecOnline *online, Dqn *dqn, const RlrecReplay *replay)
 		return;
 	rlrec_blas_load();
 	if (dqn->prioritized)
-		rlrec_priorities_create(&dqn->priorities, replay->capacity, find(online, "priority", replay->capacity), context);
+		rlrec_priorities_create(&dqn->priorities, replay->capacity, rlrec_online_tensor(online, "priority", replay->capacity), context);
 	rlrec_batch_create(&dqn->batch, dqn->batch_size, online->state_size, context);
 	dqn->wanted = MemoryContextAlloc(context, of_batch);
 	dqn->guess = MemoryContextAlloc(context, of_batch);
@@ -325,7 +300,7 @@ set_targets(Dqn *dqn)
 	next = evaluate(dqn, dqn->target, batch->n, batch->next_state, dqn->other);
 	chooser = dqn->double_q ? evaluate(dqn, dqn->network, batch->n, batch->next_state, dqn->workspace) : next;
 	for (int i = 0; i < batch->n; i++, next += dqn->columns, chooser += dqn->columns)
-		dqn->wanted[i] = batch->reward[i] + batch->discount[i] * next[best(dqn->actions, chooser)];
+		dqn->wanted[i] = batch->reward[i] + batch->discount[i] * next[rlrec_online_best(dqn->actions, chooser)];
 }
 
 /* Of implicit Q-learning: the loss of v and of the policy, whose columns of q become gradients. */

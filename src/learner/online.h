@@ -76,6 +76,12 @@ typedef struct RlrecOnlineLearner
 	void		(*learn) (RlrecOnline *online, const RlrecReplay *replay);
 } RlrecOnlineLearner;
 
+/* The data of a tensor that start() made: n numbers. */
+extern float *rlrec_online_tensor(const RlrecOnline *online, const char *name, size_t n);
+
+/* The action of the highest x[n], the first of equal ones. */
+extern int	rlrec_online_best(int n, const float *x);
+
 extern const RlrecOnlineLearner rlrec_dqn_online;
 extern const RlrecOnlineLearner rlrec_reinforce_online;
 extern const RlrecOnlineLearner rlrec_actor_critic_online;

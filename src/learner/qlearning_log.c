@@ -31,14 +31,7 @@
 static const RlrecOption options[] = {
 	RLREC_STATE_OPTIONS,
 	{"sweeps", RLREC_OPTION_INT, 1, 1, 10000, "times that the log is gone through"},
-	{"alpha", RLREC_OPTION_REAL, 0.1, 0, 1, "size of a step"},
-	{"alpha_power", RLREC_OPTION_REAL, 0, 0, 1, "a pair's step number N is alpha * N^-alpha_power"},
-	{"gamma", RLREC_OPTION_REAL, 0.9, 0, 1, "discount of what comes a step later"},
-	{"epsilon", RLREC_OPTION_REAL, 0.1, 0, 1, "probability of exploring"},
-	{"epsilon_decay", RLREC_OPTION_REAL, 1, 0, 1, "by which epsilon is multiplied after each episode"},
-	{"epsilon_min", RLREC_OPTION_REAL, 0, 0, 1, "below which it does not fall"},
-	{"initial", RLREC_OPTION_REAL, 0, -1e9, 1e9, "value of an action that was never taken"},
-	{"seed", RLREC_OPTION_INT, 1, 0, 2147483647, "of the random numbers"},
+	RLREC_TABULAR_OPTIONS,
 	{NULL}
 };
 

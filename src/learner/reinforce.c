@@ -9,7 +9,6 @@
 #include "postgres.h"
 
 #include "learner/actor.h"
-#include "nn/policy_gradient.h"
 #include "tensor/blas.h"
 
 static const RlrecOption options[] = {
@@ -25,19 +24,7 @@ static const RlrecOption options[] = {
 static void
 start(RlrecOnline *online)
 {
-	rlrec_actor_start(online, options, rlrec_option_bool(online->options, options, "baseline"));
-}
-
-static void
-policy(RlrecOnline *online, const float *state, bool explore, float *p)
-{
-	rlrec_actor_policy(rlrec_actor_open(online, options), state, explore, p);
-}
-
-static void
-values(RlrecOnline *online, const float *state, float *q)
-{
-	rlrec_actor_values(rlrec_actor_open(online, options), state, q);
+	rlrec_actor_start(online, rlrec_option_bool(online->options, options, "baseline"));
 }
 
 static int32
@@ -64,25 +51,17 @@ due(RlrecOnline *online, const RlrecReplay *replay)
 static void
 learn(RlrecOnline *online, const RlrecReplay *replay)
 {
-	RlrecActor *actor = rlrec_actor_open(online, options);
+	RlrecActor *actor = rlrec_actor_open(online);
 	RlrecRows  *rows = rlrec_actor_rows(replay, online->learned, true);
-	int			n = rows->n;
-	float	   *value = palloc(Max(n, 1) * sizeof(float));
-	float	   *advantage = palloc(Max(n, 1) * sizeof(float));
-	float	   *target = palloc(Max(n, 1) * sizeof(float));
-	int32	   *row = palloc(Max(n, 1) * sizeof(int32));
-	RlrecLesson lesson = {rows, value, advantage, target, .importance_cap = rlrec_option_real(online->options, options, "importance_cap")};
+	RlrecLesson lesson;
 
 	online->learned = replay->next;
-	if (n == 0)
+	if (rows->n == 0)
 		return;
 	rlrec_blas_load();
-	rlrec_actor_advantages(actor, rows, 1, value, advantage, target);
-	if (rlrec_option_bool(online->options, options, "normalize"))
-		rlrec_normalize(n, advantage);
-	for (int i = 0; i < n; i++)
-		row[i] = i;
-	rlrec_actor_gradients(actor, &lesson, n, row);
+	lesson = rlrec_actor_lesson(actor, rows, 1, rlrec_option_bool(online->options, options, "normalize"));
+	lesson.importance_cap = rlrec_option_real(online->options, options, "importance_cap");
+	rlrec_actor_gradients(actor, &lesson, rows->n, lesson.order);
 	rlrec_actor_step(online, actor);
 }
 
@@ -90,8 +69,8 @@ const RlrecOnlineLearner rlrec_reinforce_online = {
 	.name = "reinforce",
 	.options = options,
 	.start = start,
-	.policy = policy,
-	.values = values,
+	.policy = rlrec_actor_policy,
+	.values = rlrec_actor_values,
 	.capacity = capacity,
 	.due = due,
 	.learn = learn

@@ -9,15 +9,8 @@
 #include "learner/tabular.h"
 
 const RlrecOption rlrec_tabular_options[] = {
-	{"alpha", RLREC_OPTION_REAL, 0.1, 0, 1, "size of a step"},
-	{"alpha_power", RLREC_OPTION_REAL, 0, 0, 1, "a pair's step number N is alpha * N^-alpha_power"},
-	{"gamma", RLREC_OPTION_REAL, 0.9, 0, 1, "discount of what comes a step later"},
-	{"epsilon", RLREC_OPTION_REAL, 0.1, 0, 1, "probability of exploring"},
-	{"epsilon_decay", RLREC_OPTION_REAL, 1, 0, 1, "by which epsilon is multiplied after each episode"},
-	{"epsilon_min", RLREC_OPTION_REAL, 0, 0, 1, "below which it does not fall"},
+	RLREC_TABULAR_OPTIONS,
 	{"lambda", RLREC_OPTION_REAL, 0, 0, 1, "decay of the eligibility traces; 0 for none"},
-	{"initial", RLREC_OPTION_REAL, 0, -1e9, 1e9, "value of an action that was never taken"},
-	{"seed", RLREC_OPTION_INT, 1, 0, 2147483647, "of the random numbers"},
 	{NULL}
 };
 
@@ -46,11 +39,7 @@ rlrec_tabular_read(const char *learner, const Jsonb *options, RlrecTabular *tabu
 double
 rlrec_tabular_epsilon(const RlrecTabular *tabular, int64 episodes)
 {
-	double		epsilon = tabular->epsilon;
-
-	if (tabular->epsilon_decay < 1)
-		epsilon *= pow(tabular->epsilon_decay, (double) episodes);
-	return Max(epsilon, Min(tabular->epsilon_min, tabular->epsilon));
+	return rlrec_epsilon(tabular->epsilon, tabular->epsilon_decay, tabular->epsilon_min, episodes);
 }
 
 int

@@ -7,6 +7,8 @@
 #ifndef RLREC_TABULAR_H
 #define RLREC_TABULAR_H
 
+#include <math.h>
+
 #include "learner/options.h"
 
 typedef enum RlrecTabularUpdate
@@ -30,12 +32,30 @@ typedef struct RlrecTabular
 	double		initial;
 } RlrecTabular;
 
+/* The options that all have, from a log and in a bare environment, as elements of a table. */
+#define RLREC_TABULAR_OPTIONS \
+	{"alpha", RLREC_OPTION_REAL, 0.1, 0, 1, "size of a step"}, \
+	{"alpha_power", RLREC_OPTION_REAL, 0, 0, 1, "a pair's step number N is alpha * N^-alpha_power"}, \
+	{"gamma", RLREC_OPTION_REAL, 0.9, 0, 1, "discount of what comes a step later"}, \
+	{"epsilon", RLREC_OPTION_REAL, 0.1, 0, 1, "probability of exploring"}, \
+	{"epsilon_decay", RLREC_OPTION_REAL, 1, 0, 1, "by which epsilon is multiplied after each episode"}, \
+	{"epsilon_min", RLREC_OPTION_REAL, 0, 0, 1, "below which it does not fall"}, \
+	{"initial", RLREC_OPTION_REAL, 0, -1e9, 1e9, "value of an action that was never taken"}, \
+	{"seed", RLREC_OPTION_INT, 1, 0, 2147483647, "of the random numbers"}
+
+/* Those of a bare environment */
 extern const RlrecOption rlrec_tabular_options[];
 
 /* false when the learner of that name is none of these. */
 extern bool rlrec_tabular_read(const char *learner, const Jsonb *options, RlrecTabular *tabular);
 
-/* The probability of exploring after so many episodes: epsilon * epsilon_decay^episodes, at least epsilon_min. */
+/* The probability of exploring after so many episodes: epsilon * decay^episodes, at least `least` unless epsilon is below it. */
+static inline double
+rlrec_epsilon(double epsilon, double decay, double least, int64 episodes)
+{
+	return Max(epsilon * pow(decay, (double) episodes), Min(least, epsilon));
+}
+
 extern double rlrec_tabular_epsilon(const RlrecTabular *tabular, int64 episodes);
 
 /* The action of the highest value, the first of equal ones. */
