@@ -10,7 +10,7 @@ PG_CPPFLAGS = -I$(srcdir)/src
 SHLIB_LINK = -ldl -lpthread
 
 # The kernels are loops that only pay when they are unrolled, and a square root there never sets errno.
-src/tensor/fused.o: CFLAGS += -O3 -fno-math-errno
+src/tensor/activation.o src/tensor/fused.o: CFLAGS += -O3 -fno-math-errno
 
 # The install script is its parts in this order.
 SQL_PARTS = $(addprefix sql/,$(addsuffix .sql, \
@@ -35,14 +35,14 @@ rlrec--$(EXTVERSION).sql: $(SQL_PARTS) Makefile
 $(OBJS): $(wildcard src/*.h src/*/*.h)
 
 # The layers by themselves, in double precision: gradients against finite differences.
-UNIT_SOURCES = src/tensor/fused.c src/encoder/history.c $(sort $(wildcard src/nn/*.c))
+UNIT_SOURCES = src/tensor/activation.c src/tensor/fused.c src/encoder/history.c $(sort $(wildcard src/nn/*.c))
 test/unit/gradients test/unit/policy_losses: %: %.c $(UNIT_SOURCES) $(wildcard src/*/*.h test/unit/*.h)
 	$(CC) $(CFLAGS) -O2 -DRLREC_DOUBLE -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
 		$< $(UNIT_SOURCES) -lm -o $@
 
 # Learners that act, outside the server, with what they call of it in test/unit/online.h
 ONLINE_SOURCES = $(addprefix src/,learner/actor.c learner/actor_critic.c learner/dqn.c learner/online.c learner/reinforce.c learner/replay.c \
-	nn/adam.c nn/mlp.c nn/policy_gradient.c nn/value_loss.c tensor/blas.c tensor/fused.c tensor/kernels.c)
+	nn/adam.c nn/mlp.c nn/policy_gradient.c nn/value_loss.c tensor/activation.c tensor/blas.c tensor/fused.c tensor/kernels.c)
 test/unit/online test/unit/policy_gradient: %: %.c $(ONLINE_SOURCES) $(wildcard src/*/*.h test/unit/*.h)
 	$(CC) $(CFLAGS) -O3 -fno-math-errno -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
 		$< $(ONLINE_SOURCES) -lm -ldl -o $@

@@ -6,6 +6,7 @@
 
 #include "nn/feedforward.h"
 #include "nn/linear.h"
+#include "tensor/fused.h"
 
 int
 rlrec_feedforward_columns(const RlrecFeedForward *f)

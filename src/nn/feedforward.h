@@ -6,7 +6,7 @@
 #ifndef RLREC_FEEDFORWARD_H
 #define RLREC_FEEDFORWARD_H
 
-#include "tensor/fused.h"
+#include "tensor/activation.h"
 
 typedef struct RlrecFeedForward
 {

@@ -10,6 +10,7 @@
 
 #include "nn/mlp.h"
 #include "tensor/blas.h"
+#include "tensor/fused.h"
 #include "tensor/random.h"
 
 size_t

@@ -5,7 +5,7 @@
 #ifndef RLREC_MLP_H
 #define RLREC_MLP_H
 
-#include "tensor/fused.h"
+#include "tensor/activation.h"
 
 #define RLREC_MLP_MAX_LAYERS 8
 
