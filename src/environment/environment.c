@@ -274,6 +274,16 @@ rlrec_environment_row(const RlrecEnvironment *environment)
 }
 
 void
+rlrec_environment_misfit(const RlrecEnvironment *environment)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("what agent \"%s\" has learned does not fit its options", environment->name),
+			 errdetail("Its network was made for other actions, another state_size or other layers."),
+			 errhint("Set these options back, or make another agent.")));
+}
+
+void
 rlrec_environment_lock(const RlrecEnvironment *environment, bool exclusive)
 {
 	/* Dropping the agent takes the anchor's strongest lock. */

@@ -63,6 +63,9 @@ typedef struct RlrecEnvironmentRow
 /* As the active snapshot sees it, with the episodes that ended in this transaction, in CurrentMemoryContext. */
 extern RlrecEnvironmentRow rlrec_environment_row(const RlrecEnvironment *environment);
 
+/* The error where what was learned is of other actions, states or layers than the options say. */
+extern void rlrec_environment_misfit(const RlrecEnvironment *environment);
+
 /*
  * Until the transaction ends nobody drops the agent, and when exclusive nobody else teaches it: what replay and the learners of vector states
  * need, while observations of tabular ones go on beside each other.

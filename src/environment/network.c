@@ -3,8 +3,7 @@
  *	  Acting and observing of agents of vector states.
  *
  * The networks are in rlrec.environment, the transitions in rlrec.transition; each backend keeps both in memory. Whoever observes holds the agent's
- * lock until his transaction ends, so that transitions are numbered in the order of commits and none is missed. Networks in memory are known
- * by their generation. A transaction that aborts throws away those that it changed.
+ * lock until his transaction ends. Networks in memory are known by their generation. A transaction that aborts throws away what it changed.
  *
  * Learned networks are written once, when the transaction commits; in a subtransaction at once, so that its abort takes them back. What the top
  * level had learned by then, and has not written, is kept in a copy for that case.
@@ -13,17 +12,11 @@
 
 #include <math.h>
 
-#include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -32,22 +25,16 @@
 #include "compat.h"
 #include "environment/episodes.h"
 #include "environment/network.h"
+#include "environment/replay_memory.h"
 #include "store/catalog.h"
 #include "tensor/random.h"
-
-/* Columns of rlrec.transition, in the order of sql/environment.sql */
-enum
-{
-	TRANSITION_AGENT = 1, TRANSITION_ID, TRANSITION_EPISODE, TRANSITION_ACTION, TRANSITION_REWARD, TRANSITION_PROPENSITY, TRANSITION_ENDING,
-	TRANSITION_STATE, TRANSITION_NEXT_STATE, TRANSITION_N = TRANSITION_NEXT_STATE
-};
 
 #define ACTIONS "actions"		/* the name of a tensor */
 
 typedef struct Network
 {
 	int64		agent;			/* the key */
-	MemoryContext context;		/* of all that follows; NULL before the first */
+	MemoryContext context;		/* of the networks; NULL before the first */
 	TransactionId xmin;			/* of the agent's row, and its place: it had these options */
 	ItemPointerData place;
 	int64		generation;
@@ -60,7 +47,7 @@ typedef struct Network
 	int64		copy_steps;
 	int64		copy_generation;
 	RlrecOnline online;
-	RlrecReplay replay;			/* .state NULL while there is none */
+	RlrecReplayMemory memory;
 } Network;
 
 static HTAB *networks = NULL;
@@ -68,12 +55,19 @@ static HTAB *networks = NULL;
 static void save_network(Network *network);
 
 static void
-forget(Network *network)
+forget_networks(Network *network)
 {
 	if (network->context)
 		MemoryContextDelete(network->context);
 	network->context = NULL;
 	network->unsaved = network->stale = false;
+}
+
+static void
+forget(Network *network)
+{
+	forget_networks(network);
+	rlrec_replay_memory_forget(&network->memory);
 }
 
 static void
@@ -185,16 +179,6 @@ find_network(int64 agent)
 
 /* ---------------------------------------------------------------- networks */
 
-static void
-misfit(const RlrecEnvironment *environment)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("what agent \"%s\" has learned does not fit its options", environment->name),
-			 errdetail("Its network was made for other actions, another state_size or other layers."),
-			 errhint("Set these options back, or make another agent.")));
-}
-
 /* Adds a tensor of the actions' names, so that the weights of one are not taken for those of another. */
 static void
 name_actions(const RlrecEnvironment *environment, RlrecTensors *tensors)
@@ -227,11 +211,11 @@ read_weights(const RlrecEnvironment *environment, RlrecTensors *tensors, struct 
 			memcpy(tensors->tensor[i].data, from->data, rlrec_tensor_bytes(from));
 	}
 	if (!fits)
-		misfit(environment);
+		rlrec_environment_misfit(environment);
 	pfree(image);
 }
 
-/* Makes networks of what start() and the row's weights say. */
+/* Makes networks of what start() and the row's weights say, in the place of those that are there. */
 static void
 read_network(const RlrecEnvironment *environment, Network *network, const RlrecEnvironmentRow *row)
 {
@@ -239,11 +223,10 @@ read_network(const RlrecEnvironment *environment, Network *network, const RlrecE
 	MemoryContext context;
 	MemoryContext old;
 
-	forget(network);
+	forget_networks(network);
 	context = AllocSetContextCreate(CurrentMemoryContext, "rlrec network", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	memset(online, 0, sizeof(*online));
-	memset(&network->replay, 0, sizeof(network->replay));
 	online->learner = environment->online;
 	online->options = (Jsonb *) PG_DETOAST_DATUM_COPY(PointerGetDatum(environment->options));
 	online->state_size = environment->state_size;
@@ -302,7 +285,7 @@ restore_copy(Network *network)
 	network->online.steps = network->copy_steps;
 	network->online.scratch = NULL;
 	network->generation = network->copy_generation;
-	network->replay.first = network->replay.next = 0;
+	network->memory.replay.first = network->memory.replay.next = 0;
 	network->unsaved = true;
 	network->stale = false;
 }
@@ -326,7 +309,9 @@ load_network(const RlrecEnvironment *environment)
 		row = rlrec_environment_row(environment);
 		PopActiveSnapshot();
 	}
-	if (!same || network->stale || (network->generation != row.generation && !network->unsaved))
+	if (!same || network->stale)
+		forget(network);
+	if (network->context == NULL || (network->generation != row.generation && !network->unsaved))
 		read_network(environment, network, &row);
 	if (GetCurrentTransactionNestLevel() == 1)
 		drop_copy(network);		/* of a subtransaction that is over */
@@ -360,7 +345,7 @@ save_network(Network *network)
 	values[2] = Int64GetDatum(network->online.learned);
 	values[3] = Int64GetDatum(network->online.steps);
 	values[4] = PointerGetDatum(image.data);
-	values[5] = Int64GetDatum(network->replay.first);
+	values[5] = Int64GetDatum(network->memory.replay.first);
 	network->unsaved = false;
 	SPI_connect();
 	rlrec_catalog_execute("INSERT INTO rlrec.environment AS e (agent, generation, learned, steps, weights)"
@@ -370,145 +355,6 @@ save_network(Network *network)
 	rlrec_catalog_execute("DELETE FROM rlrec.transition WHERE agent = $1 AND id < $2", 2, types, values, NULL);
 	SPI_finish();
 	pfree(image.data);
-}
-
-/* ---------------------------------------------------------------- the replay memory */
-
-static void
-create_replay(const RlrecEnvironment *environment, Network *network)
-{
-	RlrecReplay *replay = &network->replay;
-	int32		capacity = network->online.learner->capacity(&network->online);
-	Size		vectors = mul_size(mul_size(capacity, environment->state_size), sizeof(float));
-	Size		bytes = add_size(mul_size(vectors, 2), mul_size(capacity, 32));
-	MemoryContext old;
-
-	if (bytes > (Size) maintenance_work_mem * 1024)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("the replay memory of agent \"%s\" needs %zu MB", environment->name, bytes >> 20),
-				 errdetail("It keeps %d transitions of %d numbers; maintenance_work_mem is %d MB.", capacity, environment->state_size,
-						   maintenance_work_mem / 1024),
-				 errhint("Raise maintenance_work_mem, or lower the agent's option that says how many transitions it keeps.")));
-	old = MemoryContextSwitchTo(network->context);
-	replay->state_size = environment->state_size;
-	replay->capacity = capacity;
-	replay->next_state = palloc_extended(vectors, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	replay->action = palloc_array_extended(int32, capacity, MCXT_ALLOC_HUGE);
-	replay->reward = palloc_array_extended(float, capacity, MCXT_ALLOC_HUGE);
-	replay->propensity = palloc_array_extended(float, capacity, MCXT_ALLOC_HUGE);
-	replay->end = palloc_array_extended(uint8, capacity, MCXT_ALLOC_HUGE);
-	replay->episode = palloc_array_extended(int64, capacity, MCXT_ALLOC_HUGE);
-	replay->state = palloc_extended(vectors, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	MemoryContextSwitchTo(old);
-}
-
-/* The slot of the transition that comes next, which is then the last. */
-static int32
-next_slot(RlrecReplay *replay)
-{
-	int32		slot = (int32) (replay->next++ % replay->capacity);
-
-	replay->first = Max(replay->first, replay->next - replay->capacity);
-	return slot;
-}
-
-static void
-copy_state(const RlrecEnvironment *environment, float *to, Datum datum)
-{
-	bytea	   *bytes = DatumGetByteaPP(datum);
-
-	if (VARSIZE_ANY_EXHDR(bytes) != environment->state_size * sizeof(float))
-		misfit(environment);
-	memcpy(to, VARDATA_ANY(bytes), environment->state_size * sizeof(float));
-	if ((Pointer) bytes != DatumGetPointer(datum))
-		pfree(bytes);
-}
-
-/* A transition of before the options changed may have an action or a state that the networks have no place for. */
-static void
-take_up(const RlrecEnvironment *environment, RlrecReplay *replay, HeapTuple tuple, TupleDesc descriptor)
-{
-	Datum		values[TRANSITION_N];
-	bool		nulls[TRANSITION_N];
-	int32		slot;
-
-	heap_deform_tuple(tuple, descriptor, values, nulls);
-	if (replay->next != DatumGetInt64(values[TRANSITION_ID - 1]))
-		replay->first = replay->next = DatumGetInt64(values[TRANSITION_ID - 1]);
-	slot = next_slot(replay);
-	replay->episode[slot] = DatumGetInt64(values[TRANSITION_EPISODE - 1]);
-	replay->action[slot] = DatumGetInt32(values[TRANSITION_ACTION - 1]);
-	if (replay->action[slot] < 0 || replay->action[slot] >= environment->n_actions)
-		misfit(environment);
-	replay->reward[slot] = DatumGetFloat4(values[TRANSITION_REWARD - 1]);
-	replay->propensity[slot] = DatumGetFloat4(values[TRANSITION_PROPENSITY - 1]);
-	replay->end[slot] = (uint8) DatumGetInt16(values[TRANSITION_ENDING - 1]);
-	copy_state(environment, replay->state + (Size) slot * replay->state_size, values[TRANSITION_STATE - 1]);
-	if (!nulls[TRANSITION_NEXT_STATE - 1])
-		copy_state(environment, replay->next_state + (Size) slot * replay->state_size, values[TRANSITION_NEXT_STATE - 1]);
-}
-
-/* Takes up the transitions that this backend has not seen. The agent's lock must be held, and the active snapshot be newer. */
-static void
-load_replay(const RlrecEnvironment *environment, Network *network, Relation table)
-{
-	Relation	index = index_open(rlrec_catalog_relation("transition_pkey"), AccessShareLock);
-	RlrecReplay *replay = &network->replay;
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	if (replay->state == NULL)
-		create_replay(environment, network);
-	ScanKeyInit(&keys[0], TRANSITION_AGENT, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(environment->agent));
-	ScanKeyInit(&keys[1], TRANSITION_ID, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(replay->next));
-	scan = systable_beginscan_ordered(table, index, GetActiveSnapshot(), 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
-	{
-		CHECK_FOR_INTERRUPTS();
-		take_up(environment, replay, tuple, RelationGetDescr(table));
-	}
-	systable_endscan_ordered(scan);
-	index_close(index, AccessShareLock);
-	network->online.transitions = replay->next;
-}
-
-static Datum
-state_bytes(const float *state, int state_size)
-{
-	Size		length = VARHDRSZ + state_size * sizeof(float);
-	bytea	   *bytes = palloc(length);
-
-	SET_VARSIZE(bytes, length);
-	memcpy(VARDATA(bytes), state, state_size * sizeof(float));
-	return PointerGetDatum(bytes);
-}
-
-static void
-insert_transition(const RlrecEnvironment *environment, Network *network, Relation table, const RlrecObservation *seen)
-{
-	Datum		values[TRANSITION_N];
-	bool		nulls[TRANSITION_N] = {false};
-	HeapTuple	tuple;
-
-	values[TRANSITION_AGENT - 1] = Int64GetDatum(environment->agent);
-	values[TRANSITION_ID - 1] = Int64GetDatum(network->replay.next);
-	values[TRANSITION_EPISODE - 1] = Int64GetDatum(seen->episode);
-	values[TRANSITION_ACTION - 1] = Int32GetDatum(seen->action);
-	values[TRANSITION_REWARD - 1] = Float4GetDatum((float4) seen->reward);
-	values[TRANSITION_PROPENSITY - 1] = Float4GetDatum((float4) seen->propensity);
-	values[TRANSITION_ENDING - 1] = Int16GetDatum(seen->end);
-	values[TRANSITION_STATE - 1] = state_bytes(seen->state.vector, environment->state_size);
-	nulls[TRANSITION_NEXT_STATE - 1] = seen->end == RLREC_TERMINATED;
-	if (seen->end != RLREC_TERMINATED)
-		values[TRANSITION_NEXT_STATE - 1] = state_bytes(seen->next_state.vector, environment->state_size);
-	tuple = heap_form_tuple(RelationGetDescr(table), values, nulls);
-	CatalogTupleInsert(table, tuple);
-	take_up(environment, &network->replay, tuple, RelationGetDescr(table));
-	CommandCounterIncrement();
-	UpdateActiveSnapshotCommandId();
-	network->online.transitions = network->replay.next;
 }
 
 /* ---------------------------------------------------------------- acting and observing */
@@ -551,7 +397,7 @@ learn(const RlrecEnvironment *environment, Network *network)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec learning", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
-	environment->online->learn(&network->online, &network->replay);
+	environment->online->learn(&network->online, &network->memory.replay);
 	keep(network);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -572,7 +418,7 @@ rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservatio
 	if (GetCurrentTransactionNestLevel() > 1 && network->unsaved && network->copy_context == NULL)
 		take_copy(network);
 	table = table_open(rlrec_catalog_relation("transition"), RowExclusiveLock);
-	load_replay(environment, network, table);
+	rlrec_replay_memory_load(environment, &network->memory, environment->online->capacity(&network->online), table);
 	if (isnan(observation.propensity))
 	{
 		float	   *p = palloc_array(float, environment->n_actions);
@@ -580,16 +426,17 @@ rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservatio
 		environment->online->policy(&network->online, seen->state.vector, true, p);
 		observation.propensity = p[seen->action];
 	}
-	insert_transition(environment, network, table, &observation);
+	rlrec_replay_memory_add(environment, &network->memory, table, &observation);
+	network->online.transitions = network->memory.replay.next;
 	table_close(table, RowExclusiveLock);
 	if (seen->end != 0)
 	{
 		rlrec_episodes_add(environment->agent);
 		network->online.episodes++;
 	}
-	if (environment->online->due(&network->online, &network->replay))
+	if (environment->online->due(&network->online, &network->memory.replay))
 		learn(environment, network);
-	else if (network->generation == 0 || network->replay.next % network->replay.capacity == 0)
+	else if (network->generation == 0 || network->memory.replay.next % network->memory.replay.capacity == 0)
 		keep(network);			/* for the actions' names, and to delete what the replay has forgotten */
 	PopActiveSnapshot();
 }

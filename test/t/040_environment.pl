@@ -64,6 +64,30 @@ SKIP:
 	$looker->quit;
 }
 
+# Two sessions in turns learn to the bit what one learns alone, though each keeps networks and transitions of its own.
+SKIP:
+{
+	skip 'no background_psql in this PostgreSQL::Test', 1 unless $node->can('background_psql');
+	my @teachers = map { $node->background_psql('postgres') } 1 .. 2;
+	skip 'no query_safe in this PostgreSQL::Test', 1 unless $teachers[0]->can('query_safe');
+	my $meet = sub {
+		my ($agent, $first, $last) = @_;
+		return qq{SELECT count(rlrec_observe('$agent', ARRAY[i % 3], CASE WHEN i % 2 = 0 THEN 'a' ELSE 'b' END, i % 5, ARRAY[i % 2], i % 7 = 0))
+			FROM generate_series($first, $last) i};
+	};
+	sql(q{SELECT rlrec_create_agent(name, learner => 'dqn', options => '{"actions": ["a", "b"], "state_size": 1, "start": 20, "train_every": 10,
+		"replay": 100, "prioritized": true}') FROM unnest('{alone,turns}'::text[]) name});
+	sql($meet->('alone', 1, 400));
+	for my $turn (0 .. 15)
+	{
+		$teachers[ $turn % 2 ]->query_safe($meet->('turns', $turn * 25 + 1, $turn * 25 + 25));
+	}
+	$_->quit for @teachers;
+	is(sql(q{SELECT count(DISTINCT (md5(weights), learned, steps)) || ' ' || min(steps) FROM rlrec.environment e JOIN rlrec.agent a ON a.id = e.agent
+		WHERE name IN ('alone', 'turns')}), '1 39', 'two sessions in turns learn what one learns');
+	sql(q{SELECT rlrec_drop_agent(name) FROM unnest('{alone,turns}'::text[]) name});
+}
+
 # Under REPEATABLE READ a row that is newer than the snapshot is a serialization failure, and nothing is lost.
 my ($rc, $out, $err) = $node->psql('postgres', q{
 	BEGIN ISOLATION LEVEL REPEATABLE READ;
