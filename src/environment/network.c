@@ -240,6 +240,8 @@ read_network(const RlrecEnvironment *environment, Network *network, const RlrecE
 	name_actions(environment, online->tensors);
 	if (row->weights)
 		read_weights(environment, online->tensors, row->weights);
+	else
+		online->learner->initialize(online);
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, CacheMemoryContext);
 	network->context = context;

@@ -33,12 +33,12 @@ network_shape(const RlrecOnline *online, int out)
 }
 
 static void
-start_network(RlrecOnline *online, const RlrecMlpShape *shape, const char *name, uint64 stream, real last)
+start_network(RlrecOnline *online, int out, const char *name)
 {
-	size_t		n = rlrec_mlp_parameters(shape);
-	float	   *parameter = rlrec_tensors_add(online->tensors, name, RLREC_F32, 1, n, 0);
+	RlrecMlpShape shape = network_shape(online, out);
+	size_t		n = rlrec_mlp_parameters(&shape);
 
-	rlrec_mlp_initialize(shape, rlrec_random_key(online->key, stream), last, parameter);
+	rlrec_tensors_add(online->tensors, name, RLREC_F32, 1, n, 0);
 	rlrec_tensors_add(online->tensors, psprintf("%s_m", name), RLREC_F32, 1, n, 0);
 	rlrec_tensors_add(online->tensors, psprintf("%s_v", name), RLREC_F32, 1, n, 0);
 }
@@ -47,25 +47,33 @@ void
 rlrec_actor_start(RlrecOnline *online, bool critic)
 {
 	MemoryContext caller = MemoryContextSwitchTo(online->context);
-	RlrecMlpShape shape = network_shape(online, online->actions);
 
-	start_network(online, &shape, "policy", RLREC_ACTOR_POLICY, FIRST_LOGITS);
-	shape = network_shape(online, 1);
+	start_network(online, online->actions, "policy");
 	if (critic)
-		start_network(online, &shape, "critic", RLREC_ACTOR_CRITIC, 1);
+		start_network(online, 1, "critic");
 	MemoryContextSwitchTo(caller);
 }
 
-static void
-open_network(const RlrecOnline *online, const RlrecMlpShape *shape, const char *name, RlrecNetwork *network)
+void
+rlrec_actor_initialize(RlrecOnline *online)
 {
-	network->shape = *shape;
-	network->n = rlrec_mlp_parameters(shape);
+	RlrecActor *actor = rlrec_actor_open(online);
+
+	rlrec_mlp_initialize(&actor->policy.shape, rlrec_random_key(online->key, RLREC_ACTOR_POLICY), FIRST_LOGITS, actor->policy.parameter);
+	if (actor->critic.n > 0)
+		rlrec_mlp_initialize(&actor->critic.shape, rlrec_random_key(online->key, RLREC_ACTOR_CRITIC), 1, actor->critic.parameter);
+}
+
+static void
+open_network(const RlrecOnline *online, int out, const char *name, RlrecNetwork *network)
+{
+	network->shape = network_shape(online, out);
+	network->n = rlrec_mlp_parameters(&network->shape);
 	network->parameter = rlrec_online_tensor(online, name, network->n);
 	network->m = rlrec_online_tensor(online, psprintf("%s_m", name), network->n);
 	network->v = rlrec_online_tensor(online, psprintf("%s_v", name), network->n);
 	network->gradient = palloc0(mul_size(network->n, sizeof(float)));
-	network->workspace = palloc(mul_size(rlrec_mlp_workspace(shape, RLREC_ACTOR_CHUNK), sizeof(float)));
+	network->workspace = palloc(mul_size(rlrec_mlp_workspace(&network->shape, RLREC_ACTOR_CHUNK), sizeof(float)));
 }
 
 RlrecActor *
@@ -74,17 +82,14 @@ rlrec_actor_open(RlrecOnline *online)
 	const RlrecOption *specs = online->learner->options;
 	MemoryContext caller;
 	RlrecActor *actor;
-	RlrecMlpShape shape;
 
 	if (online->scratch != NULL)
 		return online->scratch;
 	caller = MemoryContextSwitchTo(online->context);
 	actor = palloc0(sizeof(RlrecActor));
-	shape = network_shape(online, online->actions);
-	open_network(online, &shape, "policy", &actor->policy);
-	shape = network_shape(online, 1);
+	open_network(online, online->actions, "policy", &actor->policy);
 	if (rlrec_tensors_find(online->tensors, "critic") != NULL)
-		open_network(online, &shape, "critic", &actor->critic);
+		open_network(online, 1, "critic", &actor->critic);
 	actor->gamma = rlrec_option_real(online->options, specs, "gamma");
 	actor->entropy = rlrec_option_real(online->options, specs, "entropy");
 	actor->value_weight = rlrec_option_real(online->options, specs, "value_weight");

@@ -68,6 +68,7 @@ typedef struct RlrecRows
 
 /* Adds the tensors of a policy and, if there is to be one, a critic. Options are those of online->learner, here and below. */
 extern void rlrec_actor_start(RlrecOnline *online, bool critic);
+extern void rlrec_actor_initialize(RlrecOnline *online);
 
 /* The scratch, made when it is not there yet. */
 extern RlrecActor *rlrec_actor_open(RlrecOnline *online);

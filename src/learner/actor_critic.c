@@ -108,6 +108,7 @@ const RlrecOnlineLearner rlrec_actor_critic_online = {
 	.name = "actor_critic",
 	.options = options,
 	.start = start,
+	.initialize = rlrec_actor_initialize,
 	.policy = rlrec_actor_policy,
 	.values = rlrec_actor_values,
 	.capacity = capacity,

@@ -182,20 +182,29 @@ static void
 dqn_start(RlrecOnline *online)
 {
 	Dqn			dqn;
-	float	   *network;
 
 	read_options(online, &dqn);
 	set_shape(online, &dqn);
-	network = rlrec_tensors_add(online->tensors, "network", RLREC_F32, 1, dqn.n, 0);
-	rlrec_mlp_initialize(&dqn.shape, rlrec_random_key(online->key, 0), 1, network);
-	memcpy(rlrec_tensors_add(online->tensors, "target", RLREC_F32, 1, dqn.n, 0), network, dqn.n * sizeof(float));
+	rlrec_tensors_add(online->tensors, "network", RLREC_F32, 1, dqn.n, 0);
+	rlrec_tensors_add(online->tensors, "target", RLREC_F32, 1, dqn.n, 0);
 	rlrec_tensors_add(online->tensors, "adam_m", RLREC_F32, 1, dqn.n, 0);
 	rlrec_tensors_add(online->tensors, "adam_v", RLREC_F32, 1, dqn.n, 0);
 	if (dqn.prioritized)
 	{
 		rlrec_tensors_add(online->tensors, "priority", RLREC_F32, 1, rlrec_option_int(online->options, options, "replay"), 0);
-		*(float *) rlrec_tensors_add(online->tensors, "priority_most", RLREC_F32, 1, 1, 0) = 1;
+		rlrec_tensors_add(online->tensors, "priority_most", RLREC_F32, 1, 1, 0);
 	}
+}
+
+static void
+dqn_initialize(RlrecOnline *online)
+{
+	Dqn		   *dqn = open_dqn(online);
+
+	rlrec_mlp_initialize(&dqn->shape, rlrec_random_key(online->key, 0), 1, dqn->network);
+	memcpy(dqn->target, dqn->network, dqn->n * sizeof(float));
+	if (dqn->prioritized)
+		*dqn->priority_most = 1;
 }
 
 /* ---------------------------------------------------------------- acting */
@@ -410,6 +419,7 @@ const RlrecOnlineLearner rlrec_dqn_online = {
 	.name = "dqn",
 	.options = options,
 	.start = dqn_start,
+	.initialize = dqn_initialize,
 	.policy = dqn_policy,
 	.values = dqn_values,
 	.capacity = dqn_capacity,

@@ -54,8 +54,9 @@ typedef struct RlrecOnlineLearner
 	const char *name;
 	const RlrecOption *options;
 
-	/* Adds the tensors of a learner that has learned nothing. */
+	/* Adds the learner's tensors, all 0; then makes them those of a learner that has learned nothing. */
 	void		(*start) (RlrecOnline *online);
+	void		(*initialize) (RlrecOnline *online);
 
 	/* p[actions] of acting in a state[state_size]: with exploration as while learning, else as greedily as the learner serves. Sums to 1. */
 	void		(*policy) (RlrecOnline *online, const float *state, bool explore, float *p);
@@ -76,7 +77,7 @@ typedef struct RlrecOnlineLearner
 	void		(*learn) (RlrecOnline *online, const RlrecReplay *replay);
 } RlrecOnlineLearner;
 
-/* The data of a tensor that start() made: n numbers. */
+/* The data of a tensor that start() added: n numbers. */
 extern float *rlrec_online_tensor(const RlrecOnline *online, const char *name, size_t n);
 
 /* The action of the highest x[n], the first of equal ones. */

@@ -69,6 +69,7 @@ const RlrecOnlineLearner rlrec_reinforce_online = {
 	.name = "reinforce",
 	.options = options,
 	.start = start,
+	.initialize = rlrec_actor_initialize,
 	.policy = rlrec_actor_policy,
 	.values = rlrec_actor_values,
 	.capacity = capacity,

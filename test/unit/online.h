@@ -376,6 +376,7 @@ run_start(Run *run, const RlrecOnlineLearner *learner, int state_size, int actio
 	online->tensors->capacity = 64;
 	online->tensors->tensor = allocated(64 * sizeof(RlrecTensor));
 	learner->start(online);
+	learner->initialize(online);
 	replay->state_size = state_size;
 	replay->capacity = learner->capacity(online);
 	replay->state = allocated((size_t) replay->capacity * state_size * sizeof(float));
