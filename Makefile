@@ -14,7 +14,7 @@ src/tensor/activation.o src/tensor/fused.o: CFLAGS += -O3 -fno-math-errno
 
 # The install script is its parts in this order.
 SQL_PARTS = $(addprefix sql/,$(addsuffix .sql, \
-	schema weights qtable store agent environment train serve evaluate))
+	schema weights qtable store agent environment train serve evaluate decision feedback online worker ope bandit experiment schedule))
 DATA_built = rlrec--$(EXTVERSION).sql
 EXTRA_CLEAN = rlrec--$(EXTVERSION).sql test/unit/gradients test/unit/online test/unit/policy_gradient test/unit/policy_losses
 

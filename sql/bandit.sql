@@ -1,0 +1,1 @@
+-- Linear contextual bandits: their sufficient statistics.

@@ -1,0 +1,1 @@
+-- Serving: what was shown to whom, with what probability.

@@ -1,0 +1,1 @@
+-- Experiments, shadows and the gate before a deployment.

@@ -1,0 +1,1 @@
+-- Feedback: the trigger on the events table, its queue, and what decisions came to.

@@ -1,0 +1,1 @@
+-- Off-policy evaluation: aggregates over logs of decisions.

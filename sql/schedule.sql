@@ -1,0 +1,1 @@
+-- Scheduled training by pg_cron.

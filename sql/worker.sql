@@ -1,0 +1,1 @@
+-- The worker that learns from committed feedback, and how far it is.
