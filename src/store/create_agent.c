@@ -32,6 +32,7 @@
 #include "store/past.h"
 #include "store/reward.h"
 #include "store/state_key.h"
+#include "train/schedule.h"
 
 #define ANCHOR_PREFIX "agent_"
 
@@ -233,7 +234,7 @@ agent_arguments(const RlrecAgent *agent, Oid *types, Datum *values, char *nulls)
 	Assert(n == AGENT_ARGUMENTS);
 }
 
-/* Deletes the rows of an agent: its own, its versions, their chunks, what it learned without events. */
+/* Deletes the rows of an agent: its own, its versions, their chunks, what it learned without events, its jobs. */
 static void
 delete_agent_rows(int64 id)
 {
@@ -247,6 +248,7 @@ delete_agent_rows(int64 id)
 	for (int i = 0; i < (int) lengthof(tables); i++)
 		rlrec_catalog_execute(psprintf("DELETE FROM rlrec.%s WHERE agent = $1", tables[i]), 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.agent WHERE id = $1", 1, types, values, NULL);
+	rlrec_schedule_remove(id, NULL);
 }
 
 /* Rows of an agent of this name that lost its anchor, by DROP OWNED say. */
