@@ -50,6 +50,7 @@ const RlrecOption rlrec_agent_options[] = {
 	{"horizon_discount", RLREC_OPTION_REAL, 1, 0, 1, "what a reward at the end of the horizon still counts"},
 	{"position_discount", RLREC_OPTION_REAL, 1, 0, 1, "what a reward at each further place of a slate still counts"},
 	{"session", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "a longer gap between a user's events ends an episode; 0 for never"},
+	{"decision_retention", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "after which rlrec_trim_decisions() deletes a decision; 0 for never"},
 	{"versions", RLREC_OPTION_INT, 5, 1, 1000, "how many versions are kept; the deployed one always is"},
 	{NULL}
 };

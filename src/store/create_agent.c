@@ -25,6 +25,7 @@
 
 #include "compat.h"
 #include "learner/learner.h"
+#include "policy/policy.h"
 #include "store/agent.h"
 #include "store/bare_agent.h"
 #include "store/catalog.h"
@@ -32,6 +33,7 @@
 #include "store/reward.h"
 #include "store/state_key.h"
 #include "store/subscription.h"
+#include "train/schedule.h"
 
 #define ANCHOR_PREFIX "agent_"
 
@@ -178,6 +180,8 @@ check_needs_time(const RlrecAgent *agent, const char *option)
 static void
 check_agent(RlrecAgent *agent)
 {
+	const RlrecOption *options[] = {rlrec_agent_options, rlrec_explore_options};
+
 	if (!OidIsValid(agent->events))
 	{
 		rlrec_bare_agent_check(agent);
@@ -188,7 +192,7 @@ check_agent(RlrecAgent *agent)
 	check_readable(agent->users, "users");
 	check_readable(agent->candidates, "candidates");
 	check_rewards(agent->rewards);
-	rlrec_options_check(agent->learner, agent->options, rlrec_agent_options);
+	rlrec_options_check(agent->learner, agent->options, lengthof(options), options);
 	check_encoder(agent);
 	rlrec_agent_infer_columns(agent);
 	check_readable(agent->items, "items");
@@ -231,12 +235,12 @@ agent_arguments(const RlrecAgent *agent, Oid *types, Datum *values, char *nulls)
 	Assert(n == AGENT_ARGUMENTS);
 }
 
-/* Deletes the rows of an agent: its own, its versions, their chunks, what it learned without events, and its feedback. */
+/* Deletes the rows of an agent: its own, its versions, their chunks, what it learned without events, its feedback, its jobs. */
 static void
 delete_agent_rows(int64 id)
 {
 	static const char *const tables[] = {"model", "deployment", "training", "environment", "qtable", "episode", "transition",
-	"subscription", "watermark", "outcome"};
+	"decision", "subscription", "watermark", "outcome"};
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(id)};
 
@@ -245,6 +249,7 @@ delete_agent_rows(int64 id)
 	for (int i = 0; i < (int) lengthof(tables); i++)
 		rlrec_catalog_execute(psprintf("DELETE FROM rlrec.%s WHERE agent = $1", tables[i]), 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.agent WHERE id = $1", 1, types, values, NULL);
+	rlrec_schedule_remove(id, NULL);
 }
 
 /* Rows of an agent of this name that lost its anchor, by DROP OWNED say. */
