@@ -16,7 +16,7 @@ src/tensor/activation.o src/tensor/fused.o: CFLAGS += -O3 -fno-math-errno
 SQL_PARTS = $(addprefix sql/,$(addsuffix .sql, \
 	schema weights qtable store agent environment train serve evaluate decision feedback online worker ope bandit experiment schedule))
 DATA_built = rlrec--$(EXTVERSION).sql
-EXTRA_CLEAN = rlrec--$(EXTVERSION).sql test/unit/gradients test/unit/online test/unit/policy_gradient test/unit/policy_losses
+EXTRA_CLEAN = rlrec--$(EXTVERSION).sql test/unit/gradients test/unit/online test/unit/policy_gradient test/unit/policy_losses test/unit/sequence
 
 # In test/: sql/ for pg_regress and specs/ for the isolation tester; what they should print is in expected/. A test and a part in sql/ must
 # differ in name: pg_regress 15 looks in ./sql before test/sql.
@@ -46,3 +46,7 @@ ONLINE_SOURCES = $(addprefix src/,learner/actor.c learner/actor_critic.c learner
 test/unit/online test/unit/policy_gradient: %: %.c $(ONLINE_SOURCES) $(wildcard src/*/*.h test/unit/*.h)
 	$(CC) $(CFLAGS) -O3 -fno-math-errno -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
 		$< $(ONLINE_SOURCES) -lm -ldl -o $@
+
+test/unit/sequence: %: %.c src/evaluate/sequence.c $(wildcard src/*/*.h)
+	$(CC) $(CFLAGS) -O2 -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
+		$< src/evaluate/sequence.c -lm -o $@
