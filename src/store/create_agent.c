@@ -25,6 +25,7 @@
 
 #include "compat.h"
 #include "learner/learner.h"
+#include "policy/policy.h"
 #include "store/agent.h"
 #include "store/bare_agent.h"
 #include "store/catalog.h"
@@ -178,6 +179,8 @@ check_needs_time(const RlrecAgent *agent, const char *option)
 static void
 check_agent(RlrecAgent *agent)
 {
+	const RlrecOption *options[] = {rlrec_agent_options, rlrec_explore_options};
+
 	if (!OidIsValid(agent->events))
 	{
 		rlrec_bare_agent_check(agent);
@@ -188,7 +191,7 @@ check_agent(RlrecAgent *agent)
 	check_readable(agent->users, "users");
 	check_readable(agent->candidates, "candidates");
 	check_rewards(agent->rewards);
-	rlrec_options_check(agent->learner, agent->options, rlrec_agent_options);
+	rlrec_options_check(agent->learner, agent->options, lengthof(options), options);
 	check_encoder(agent);
 	rlrec_agent_infer_columns(agent);
 	check_readable(agent->items, "items");
@@ -235,7 +238,8 @@ agent_arguments(const RlrecAgent *agent, Oid *types, Datum *values, char *nulls)
 static void
 delete_agent_rows(int64 id)
 {
-	static const char *const tables[] = {"model", "deployment", "training", "environment", "qtable", "episode", "transition"};
+	static const char *const tables[] = {"model", "deployment", "training", "environment", "qtable", "episode", "transition",
+	"decision"};
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(id)};
 
