@@ -39,9 +39,9 @@ double
 rlrec_policy_mixture(const RlrecPolicy *policy, int left)
 {
 	double		epsilon = policy->explore == RLREC_EXPLORE_EPSILON_GREEDY ? policy->epsilon : 0;
+	double		floor = Min(policy->floor * left, 1);
 
-	/* (1 - r f) ((1 - epsilon) best + epsilon / r) + f */
-	return 1 - (1 - epsilon) * (1 - Min(policy->floor * left, 1));
+	return floor + (1 - floor) * epsilon;
 }
 
 bool
@@ -186,6 +186,16 @@ squarecb(const RlrecExplorer *explorer, double *p)
 	p[best] = rest;
 }
 
+static void
+shares_of_votes(const RlrecExplorer *explorer, double *p)
+{
+	memset(p, 0, explorer->n * sizeof(double));
+	for (int d = 0; d < explorer->policy->draws; d++)
+		p[explorer->vote[d]]++;
+	for (int i = 0; i < explorer->n; i++)
+		p[i] /= explorer->policy->draws;
+}
+
 void
 rlrec_explorer_probabilities(const RlrecExplorer *explorer, double *p)
 {
@@ -203,11 +213,7 @@ rlrec_explorer_probabilities(const RlrecExplorer *explorer, double *p)
 	else if (policy->explore == RLREC_EXPLORE_SQUARECB)
 		squarecb(explorer, p);
 	else
-	{
-		memset(p, 0, explorer->n * sizeof(double));
-		for (int d = 0; d < policy->draws; d++)
-			p[explorer->vote[d]] += 1.0 / policy->draws;
-	}
+		shares_of_votes(explorer, p);
 	if (mixture == 0)
 		return;
 	for (int i = 0; i < explorer->n; i++)
