@@ -48,6 +48,7 @@ const RlrecOption rlrec_agent_options[] = {
 	{"reward_scale", RLREC_OPTION_CHOICE, 0, 0, 0, "none, max, deviation"},
 	{"horizon", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "in which later events of an item are credited to its first; 0 for none"},
 	{"horizon_discount", RLREC_OPTION_REAL, 1, 0, 1, "what a reward at the end of the horizon still counts"},
+	{"position_discount", RLREC_OPTION_REAL, 1, 0, 1, "what a reward at each further place of a slate still counts"},
 	{"session", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "a longer gap between a user's events ends an episode; 0 for never"},
 	{"decision_retention", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "after which rlrec_trim_decisions() deletes a decision; 0 for never"},
 	{"rollback", RLREC_OPTION_REAL, 50, 0, 1e9, "by how many standard deviations rewards may stay behind the last version's in all; 0 for ever"},
