@@ -61,9 +61,9 @@ SELECT rlrec_alter_agent('shop', options => '{"rollback": 50, "rollback_toleranc
 SELECT is(rlrec_check_drift('shop'), NULL, 'or with more tolerance than it has dropped');
 SELECT rlrec_alter_agent('shop', options => '{"rollback_tolerance": null}');
 SELECT cmp_ok((SELECT statistic FROM rlrec.drift), '>', 100::float8, 'its statistic is high');
-CREATE ROLE stranger;
-GRANT USAGE ON SEQUENCE rlrec.agent_shop TO stranger;
-SET ROLE stranger;
+CREATE ROLE drift_stranger;
+GRANT USAGE ON SEQUENCE rlrec.agent_shop TO drift_stranger;
+SET ROLE drift_stranger;
 SELECT throws_ok($$ SELECT rlrec_check_drift('shop') $$, '42501', 'must be owner of agent "shop"', 'who may use an agent cannot roll it back');
 SELECT is((SELECT count(*) FROM rlrec.drift), 0::bigint, 'nor see what it earns');
 SELECT throws_ok($$ SELECT * FROM rlrec.drift_of('shop') $$, '42501', 'must be owner of agent "shop"', 'in no way');
@@ -75,4 +75,6 @@ SELECT is(rlrec_check_drift('shop'), 2, 'a bad version forced live is rolled bac
 SELECT is((SELECT deployed FROM rlrec.agents), 2, 'and the one before serves again');
 SELECT is(rlrec_check_drift('shop'), NULL, 'which is not rolled back');
 SELECT is((SELECT max(version) FROM rlrec.models WHERE agent = 'shop'), 3, 'the bad one is kept to be looked at');
+DROP OWNED BY drift_stranger;
+DROP ROLE drift_stranger;
 SELECT finish();
