@@ -10,7 +10,7 @@ PG_CPPFLAGS = -I$(srcdir)/src
 SHLIB_LINK = -ldl -lpthread
 
 # The kernels are loops that only pay when they are unrolled, and a square root there never sets errno.
-src/tensor/activation.o src/tensor/fused.o: CFLAGS += -O3 -fno-math-errno
+src/tensor/activation.o src/tensor/fused.o src/tensor/packed.o: CFLAGS += -O3 -fno-math-errno
 
 # The install script is its parts in this order.
 SQL_PARTS = $(addprefix sql/,$(addsuffix .sql, \

@@ -48,8 +48,10 @@ const RlrecOption rlrec_agent_options[] = {
 	{"reward_scale", RLREC_OPTION_CHOICE, 0, 0, 0, "none, max, deviation"},
 	{"horizon", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "in which later events of an item are credited to its first; 0 for none"},
 	{"horizon_discount", RLREC_OPTION_REAL, 1, 0, 1, "what a reward at the end of the horizon still counts"},
+	{"position_discount", RLREC_OPTION_REAL, 1, 0, 1, "what a reward at each further place of a slate still counts"},
 	{"session", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "a longer gap between a user's events ends an episode; 0 for never"},
 	{"feedback_batch", RLREC_OPTION_INT, 1000, 1, 1000000, "how many events of feedback are learned at most in a transaction"},
+	{"decision_retention", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "after which rlrec_trim_decisions() deletes a decision; 0 for never"},
 	{"versions", RLREC_OPTION_INT, 5, 1, 1000, "how many versions are kept; the deployed one always is"},
 	{NULL}
 };
