@@ -25,6 +25,7 @@
 #include "serve/shortlist.h"
 #include "store/cache.h"
 #include "store/events.h"
+#include "store/online.h"
 #include "store/state_key.h"
 
 static ArrayType *
@@ -127,6 +128,7 @@ rlrec_recommend_for_history(PG_FUNCTION_ARGS)
 	time = palloc(Max(n, 1) * sizeof(int64));
 	reward = palloc(Max(n, 1) * sizeof(float));
 	history.now = rlrec_events_now(agent);
+	history.learned = rlrec_online_read(agent, model);
 	for (int i = 0; i < n; i++)
 	{
 		char	   *id;
@@ -171,6 +173,7 @@ typedef struct Everybody
 	const int32 *map_type;		/* [events->types.n] */
 	int64		now;
 	float		rescale;		/* from the events' scale of rewards to the model's */
+	RlrecLearned *learned;
 	int32	   *item;			/* [longest] of the current user */
 	int64	   *time;
 	float	   *reward;
@@ -190,6 +193,7 @@ everybody(const RlrecAgent *agent, const RlrecModel *model)
 	all.map = map_ids(&all.events->items, &model->items);
 	all.map_type = map_ids(&all.events->types, &model->types);
 	all.now = rlrec_events_now(agent);
+	all.learned = rlrec_online_read(agent, model);
 	all.rescale = all.events->scale / model->reward_scale;
 	for (int32 u = 0; u < all.events->users.n; u++)
 		longest = Max(longest, all.events->end[u] - all.events->start[u]);
@@ -205,7 +209,7 @@ static RlrecHistory
 history_of(const Everybody *all, int32 u, RlrecItemSet *seen)
 {
 	const RlrecEvents *events = all->events;
-	RlrecHistory history = {0, all->item, all->time, all->reward, all->type, all->now, rlrec_events_key(events, u)};
+	RlrecHistory history = {0, all->item, all->time, all->reward, all->type, all->now, rlrec_events_key(events, u), all->learned};
 
 	for (int64 e = events->start[u]; e < events->end[u]; e++)
 	{
@@ -302,7 +306,7 @@ rlrec_similar_items(PG_FUNCTION_ARGS)
 		/* What it would recommend to someone who had only this item. */
 		const int64 now = rlrec_events_now(agent);
 		const float one = 1;
-		RlrecHistory history = {1, &item, &now, &one, NULL, now, {NULL, 0}};
+		RlrecHistory history = {1, &item, &now, &one, NULL, now, {NULL, 0}, rlrec_online_read(agent, model)};
 
 		(void) rlrec_score_history(model, &history, scores);
 	}

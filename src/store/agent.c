@@ -49,6 +49,8 @@ const RlrecOption rlrec_agent_options[] = {
 	{"horizon", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "in which later events of an item are credited to its first; 0 for none"},
 	{"horizon_discount", RLREC_OPTION_REAL, 1, 0, 1, "what a reward at the end of the horizon still counts"},
 	{"session", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "a longer gap between a user's events ends an episode; 0 for never"},
+	{"online_states", RLREC_OPTION_INT, 100000, 0, PG_INT32_MAX, "states of which what is learned online is kept"},
+	{"online_entries", RLREC_OPTION_INT, 10000, 1, 100000, "items that are kept of a state learned online, those of most events"},
 	{"versions", RLREC_OPTION_INT, 5, 1, 1000, "how many versions are kept; the deployed one always is"},
 	{NULL}
 };

@@ -234,7 +234,8 @@ agent_arguments(const RlrecAgent *agent, Oid *types, Datum *values, char *nulls)
 static void
 delete_agent_rows(int64 id)
 {
-	static const char *const tables[] = {"model", "deployment", "training", "environment", "qtable", "episode", "transition"};
+	static const char *const tables[] = {"model", "deployment", "training", "environment", "qtable", "episode", "transition",
+		"learned", "seen"};
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(id)};
 
