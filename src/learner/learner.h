@@ -135,6 +135,12 @@ typedef struct RlrecLearner
 	 * nothing else here can read or write out of bounds: see check.h. Returns how many they are. NULL when models cannot be imported.
 	 */
 	int			(*check) (const RlrecModel *model);
+
+	/*
+	 * Standard errors of the scores that score() gives n of the items, error[n], in units of the scores; for exploration. NULL where the
+	 * learner knows none: then the number of users that had an item stands in.
+	 */
+	void		(*uncertainty) (const RlrecModel *model, const RlrecHistory *history, int32 n, const int32 *items, float *error);
 } RlrecLearner;
 
 extern const RlrecLearner rlrec_popularity;

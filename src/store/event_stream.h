@@ -8,6 +8,7 @@
 #include "fmgr.h"
 #include "store/agent.h"
 #include "tcop/dest.h"
+#include "utils/rel.h"
 
 /* How an id is turned into bytes. */
 typedef struct RlrecIdReader
@@ -45,8 +46,16 @@ typedef void (*RlrecEventSink) (void *argument, const RlrecEvent *event);
  */
 extern void rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument);
 
-/* The same with the transactions that wrote the events. */
+/* The same with the transactions that wrote the events, and what is an error in an event passes over it. */
 extern void rlrec_events_stream_xids(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument);
+
+/*
+ * Decodes rows of the agent's events table, or of a partition of it, one by one, as the query would. What is an error there is passed over, but not
+ * the errors of the agent's expression. Lives in the context in which it is created.
+ */
+typedef struct RlrecRowReader RlrecRowReader;
+extern RlrecRowReader *rlrec_row_reader_create(const RlrecAgent *agent, Relation relation, RlrecEventSink sink, void *argument);
+extern void rlrec_row_reader_read(RlrecRowReader *reader, TupleTableSlot *row);
 
 /* An id's text as a value of the base type of its column, or the error of its input function with a hint. */
 extern Datum rlrec_id_datum(const RlrecAgent *agent, const char *column, const char *id);

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -20,6 +21,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "store/catalog.h"
@@ -108,6 +110,26 @@ rlrec_model_find(const RlrecAgent *agent, int32 version)
 				 errmsg("agent \"%s\" has no version %d", agent->name, version),
 				 errhint("SELECT version FROM rlrec.models WHERE agent = %s lists them.", quote_literal_cstr(agent->name))));
 	return row;
+}
+
+double
+rlrec_model_age(int64 id)
+{
+	RlrecCatalogScan scan;
+	HeapTuple	tuple;
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+	TimestampTz created = now;
+
+	rlrec_catalog_begin(&scan, "model", "model_pkey", MODEL_ID, F_INT8EQ, Int64GetDatum(id));
+	tuple = rlrec_catalog_next(&scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+
+		created = DatumGetTimestampTz(heap_getattr(tuple, MODEL_CREATED_AT, RelationGetDescr(scan.table), &isnull));
+	}
+	rlrec_catalog_end(&scan);
+	return (double) (now - created) / USECS_PER_SEC;
 }
 
 static pg_crc32c

@@ -27,6 +27,9 @@ extern RlrecModelRow *rlrec_model_row(int64 id);
 /* A version of the agent; an error when the current snapshot has none. */
 extern RlrecModelRow *rlrec_model_find(const RlrecAgent *agent, int32 version);
 
+/* Seconds from the training of a version to the current statement */
+extern double rlrec_model_age(int64 id);
+
 /* Copies the chunks to image [row->length]; errors when a chunk is missing or damaged. */
 extern void rlrec_model_read(const RlrecModelRow *row, char *image);
 
