@@ -21,7 +21,7 @@
 
 /* Below these the result comes with a warning. */
 #define ENOUGH_REWARDED 200
-#define ENOUGH_OVERLAP 0.05		/* effective sample size / rows */
+#define ENOUGH_OVERLAP 0.1		/* effective sample size / rows */
 #define MOST_DEVIATION 5		/* standard errors of the mean weight from 1 */
 
 typedef enum IntervalMethod
