@@ -1,1 +1,97 @@
 -- Feedback: the trigger on the events table, its queue, and what decisions came to.
+
+CREATE TABLE rlrec.subscription (
+	agent bigint PRIMARY KEY,
+	mode text NOT NULL
+);
+COMMENT ON TABLE rlrec.subscription IS 'one row an agent that is attached: it learns from what is committed';
+COMMENT ON COLUMN rlrec.subscription.mode IS 'row: a trigger on the events queues each row; none: there is no trigger';
+
+CREATE TABLE rlrec.watermark (
+	agent bigint PRIMARY KEY,
+	seen pg_catalog.pg_snapshot NOT NULL,
+	partial pg_catalog.xid8,
+	partial_entries bigint NOT NULL DEFAULT 0,
+	learned bigint NOT NULL DEFAULT 0,
+	batches bigint NOT NULL DEFAULT 0,
+	learned_at timestamptz
+) WITH (fillfactor = 50);
+COMMENT ON TABLE rlrec.watermark IS 'what an attached agent has learned from the queue; an attached agent without a row has learned nothing of it';
+COMMENT ON COLUMN rlrec.watermark.seen IS 'the transactions that it has learned from, as a snapshot sees them';
+COMMENT ON COLUMN rlrec.watermark.partial IS 'a transaction of which it has learned the first partial_entries entries';
+COMMENT ON COLUMN rlrec.watermark.learned IS 'events since it was attached, or since the database was restored';
+
+CREATE TABLE rlrec.queue_0 (
+	agent bigint NOT NULL,
+	xid pg_catalog.xid8 NOT NULL,
+	first bigint NOT NULL,
+	told_at timestamptz NOT NULL,
+	entries int NOT NULL,
+	data bytea NOT NULL
+) WITH (autovacuum_enabled = false);
+ALTER TABLE rlrec.queue_0 ALTER COLUMN data SET STORAGE PLAIN;
+CREATE TABLE rlrec.queue_1 (LIKE rlrec.queue_0 INCLUDING STORAGE) WITH (autovacuum_enabled = false);
+CREATE TABLE rlrec.queue_2 (LIKE rlrec.queue_0 INCLUDING STORAGE) WITH (autovacuum_enabled = false);
+COMMENT ON TABLE rlrec.queue_0 IS 'what transactions told: a row of packed events an agent and some 8 KB; written to in turn with its siblings, and truncated when learned';
+COMMENT ON TABLE rlrec.queue_1 IS 'as rlrec.queue_0';
+COMMENT ON TABLE rlrec.queue_2 IS 'as rlrec.queue_0';
+COMMENT ON COLUMN rlrec.queue_0.xid IS 'the top-level transaction';
+COMMENT ON COLUMN rlrec.queue_0.first IS 'number of the first of the entries among those of the transaction for the agent';
+CREATE SEQUENCE rlrec.queue_segment AS int MINVALUE 0 MAXVALUE 2 CYCLE;
+COMMENT ON SEQUENCE rlrec.queue_segment IS 'last_value is the number of the queue table that is written to';
+
+CREATE TABLE rlrec.outcome (
+	decision bigint NOT NULL,
+	place int NOT NULL,
+	agent bigint NOT NULL,
+	reward float8 NOT NULL,
+	events int NOT NULL,
+	first_at timestamptz NOT NULL,
+	PRIMARY KEY (decision, place)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE rlrec.outcome IS 'what decisions came to: a row an item that was shown and of which feedback came';
+COMMENT ON COLUMN rlrec.outcome.place IS 'in the slate, from 1';
+COMMENT ON COLUMN rlrec.outcome.reward IS 'the sum over the events';
+COMMENT ON COLUMN rlrec.outcome.first_at IS 'time of the earliest of the events';
+
+REVOKE ALL ON rlrec.subscription, rlrec.watermark, rlrec.queue_0, rlrec.queue_1, rlrec.queue_2, rlrec.outcome FROM PUBLIC;
+REVOKE ALL ON SEQUENCE rlrec.queue_segment FROM PUBLIC;
+
+-- Neither the queue nor the watermark is dumped: where a dump is restored, the queue is empty, and nothing of it has been learned.
+SELECT pg_catalog.pg_extension_config_dump('rlrec.subscription', '');
+SELECT pg_catalog.pg_extension_config_dump('rlrec.outcome', '');
+
+CREATE FUNCTION rlrec_feedback_trigger()
+RETURNS trigger
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'rlrec_feedback_trigger';
+COMMENT ON FUNCTION rlrec_feedback_trigger() IS
+'What rlrec_attach() puts on an agent''s events table; on any other table it does nothing.';
+
+CREATE FUNCTION rlrec_attach(agent text, mode text DEFAULT 'row', replicated boolean DEFAULT false)
+RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'rlrec_attach';
+COMMENT ON FUNCTION rlrec_attach(text, text, boolean) IS
+'From here on the agent learns from each event that is committed. mode: ''row'' puts a trigger on the events table that queues each inserted row, ''none'' no trigger, for rlrec_feedback() alone. replicated: rows that logical replication applies are learned from too. Only for the owner, who needs the right TRIGGER on the table, and for replicated owns it.';
+
+CREATE FUNCTION rlrec_detach(agent text)
+RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'rlrec_detach';
+COMMENT ON FUNCTION rlrec_detach(text) IS
+'Ends what rlrec_attach() began; events that are committed but not yet learned are given up. Only for the owner.';
+
+CREATE FUNCTION rlrec_feedback(decision_id bigint, item text, event text, value float8 DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'rlrec_feedback';
+COMMENT ON FUNCTION rlrec_feedback(bigint, text, text, float8) IS
+'Tells what came of an item that rlrec_serve() showed, where no row of the events table does: a type of event, as the agent''s rewards name it, and a number that multiplies its reward. For the role that was served and the agent''s owner.';
+
+CREATE FUNCTION rlrec_process(agent text)
+RETURNS bigint
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'rlrec_process';
+COMMENT ON FUNCTION rlrec_process(text) IS
+'Lets an attached agent learn, in the caller''s transaction, from all that was committed and that it has not learned from yet; returns how many events. The worker does it by itself where rlrec is preloaded. Only for the owner.';

@@ -59,4 +59,11 @@ rlrec_named_dsm(const char *name, size_t size, void (*init) (void *))
 #define rlrec_is_json_query(node) false
 #endif
 
+/* 16 lets columns be missing. Whoever uses it includes access/attmap.h. */
+#if PG_VERSION_NUM >= 160000
+#define rlrec_attribute_map(in, out) build_attrmap_by_name(in, out, false)
+#else
+#define rlrec_attribute_map(in, out) build_attrmap_by_name(in, out)
+#endif
+
 #endif							/* RLREC_COMPAT_H */

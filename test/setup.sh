@@ -185,6 +185,11 @@ setup_packages()
 		[ -n "${PG_CONFIG:-}" ] && [ -f "$("$PG_CONFIG" --sharedir)/extension/pgtap.control" ] ||
 			want="$want postgresql-$major-pgtap"
 		perl -MIPC::Run -e 1 2>/dev/null || want="$want libipc-run-perl"
+		# Its tests are skipped where the distribution has none.
+		if [ "$(id -u)" = 0 ] && apt-cache show "postgresql-$major-cron" >/dev/null 2>&1 &&
+			! { [ -n "${PG_CONFIG:-}" ] && [ -f "$("$PG_CONFIG" --sharedir)/extension/pg_cron.control" ]; }; then
+			want="$want$(missing "postgresql-$major-cron")"
+		fi
 	fi
 	if [ -n "$want" ]; then
 		[ "$(id -u)" = 0 ] || die "packages are missing; as root: apt-get install$want"

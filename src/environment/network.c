@@ -383,6 +383,12 @@ rlrec_network_values(const RlrecEnvironment *environment, const RlrecEnvironment
 		q[a] = single[a];
 }
 
+RlrecOnline *
+rlrec_network_online(const RlrecEnvironment *environment)
+{
+	return &load_network(environment)->online;
+}
+
 /* Writes the networks at once in a subtransaction, else when the transaction commits. */
 static void
 keep(Network *network)
@@ -405,21 +411,13 @@ learn(const RlrecEnvironment *environment, Network *network)
 	MemoryContextDelete(context);
 }
 
-/* The newest committed state of things is what counts, whatever the transaction's isolation: the lock orders who observes. */
-void
-rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservation *seen)
+/* Puts the transition into the replay. */
+static void
+remember(const RlrecEnvironment *environment, Network *network, const RlrecObservation *seen)
 {
 	RlrecObservation observation = *seen;
-	Network    *network;
-	Relation	table;
+	Relation	table = table_open(rlrec_catalog_relation("transition"), RowExclusiveLock);
 
-	rlrec_environment_lock(environment, true);
-	PushCopiedSnapshot(GetLatestSnapshot());
-	network = load_network(environment);
-	network->changed = true;
-	if (GetCurrentTransactionNestLevel() > 1 && network->unsaved && network->copy_context == NULL)
-		take_copy(network);
-	table = table_open(rlrec_catalog_relation("transition"), RowExclusiveLock);
 	rlrec_replay_memory_load(environment, &network->memory, environment->online->capacity(&network->online), table);
 	if (isnan(observation.propensity))
 	{
@@ -431,12 +429,34 @@ rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservatio
 	rlrec_replay_memory_add(environment, &network->memory, table, &observation);
 	network->online.transitions = network->memory.replay.next;
 	table_close(table, RowExclusiveLock);
+}
+
+/* The newest committed state of things is what counts, whatever the transaction's isolation: the lock orders who observes. */
+void
+rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservation *seen)
+{
+	Network    *network;
+
+	rlrec_environment_lock(environment, true);
+	PushCopiedSnapshot(GetLatestSnapshot());
+	network = load_network(environment);
+	network->changed = true;
+	if (GetCurrentTransactionNestLevel() > 1 && network->unsaved && network->copy_context == NULL)
+		take_copy(network);
+	if (environment->online->observe == NULL)
+		remember(environment, network, seen);
 	if (seen->end != 0)
 	{
 		rlrec_episodes_add(environment->agent);
 		network->online.episodes++;
 	}
-	if (environment->online->due(&network->online, &network->memory.replay))
+	if (environment->online->observe)
+	{
+		environment->online->observe(&network->online, seen->state.vector, seen->action, seen->reward);
+		network->online.learned++;
+		keep(network);
+	}
+	else if (environment->online->due(&network->online, &network->memory.replay))
 		learn(environment, network);
 	else if (network->generation == 0 || network->memory.replay.next % network->memory.replay.capacity == 0)
 		keep(network);			/* for the actions' names, and to delete what the replay has forgotten */

@@ -50,7 +50,7 @@ named_learners(ArrayType *names)
 	{
 		if (nulls[i])
 			continue;
-		rlrec_options_check(TextDatumGetCString(elements[i]), NULL, NULL);
+		rlrec_options_check(TextDatumGetCString(elements[i]), NULL, 0, NULL);
 		learners = lappend(learners, unconstify(RlrecLearner *, rlrec_learner_find(TextDatumGetCString(elements[i]))));
 	}
 	return learners;

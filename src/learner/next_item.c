@@ -495,7 +495,11 @@ rlrec_next_item_train(const RlrecNextItem *config, const RlrecSequences *data, c
 			finish(t, windows);
 		}
 		else if (start != NULL)
+		{
 			ereport(NOTICE, (errmsg("no event is newer than those that the version learned that serves")));
+			if (config->objective != NULL && config->objective->choose && start->n_heads > 0)
+				t->blend[0] = start->blend[0];
+		}
 		rlrec_trainer_compose(t, NULL, 0, 0, t->best);
 	}
 	PG_FINALLY();

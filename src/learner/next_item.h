@@ -57,6 +57,7 @@ typedef struct RlrecNextItemStart
 	const float *network;		/* rlrec_history_parameters() of them */
 	int			n_heads;
 	const float *heads;			/* rlrec_head_parameters() of each */
+	const float *blend;			/* [n_heads] their weights in the score */
 	bool		to_request;		/* its gaps of time are those to the event after */
 	int64		until;			/* time of the last event that it learned */
 } RlrecNextItemStart;

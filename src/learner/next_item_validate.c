@@ -92,6 +92,7 @@ validate_task(RlrecPool *pool, int s, void *argument)
 			int			above = rlrec_count_at_least(data->n_items, scores, wanted);
 			double		gain;
 
+			t->wanted[at + k] = wanted;
 			/* neither itself nor what the user has had */
 			shard->mark[item[end]] = u;
 			above--;
@@ -158,6 +159,7 @@ void
 rlrec_trainer_choose_validated(RlrecTrainer *t)
 {
 	t->validated = palloc0(VALIDATION_USERS * sizeof(int32));
+	t->wanted = palloc(VALIDATION_USERS * sizeof(real));
 	if (t->data->fresh != NULL && t->config->new_only)
 		(void) add_validated(t, STALE_USERS, add_validated(t, FRESH_USERS, VALIDATION_USERS / 2));
 	else if (t->data->fresh != NULL)
@@ -198,6 +200,63 @@ rlrec_trainer_validate(RlrecTrainer *t, const real *judged, double *plain)
 /* The share of the policy's NDCG that must be left when values of gamma 0 have their weight. */
 #define TOLERATED 0.98
 
+/*
+ * By how much the rewards of the last items differ, per difference in what the first head gave them, at most 1: a head that has learned its log
+ * by heart says too much of events that it has not seen. alone[] are their scores without the values, t->wanted those with them.
+ */
+static double
+calibration(const RlrecTrainer *t, const real *alone)
+{
+	double		mean_q = 0;
+	double		mean_reward = 0;
+	double		covariance = 0;
+	double		variance = 0;
+
+	for (int pass = 0; pass < 2; pass++)
+		for (int32 i = 0; i < t->n_validated; i++)
+		{
+			double		q = (t->wanted[i] - alone[i]) / t->blend[0];
+			double		reward = t->data->rewards.reward[t->data->start[t->validated[i] + 1] - 1];
+
+			if (pass == 0)
+			{
+				mean_q += q / t->n_validated;
+				mean_reward += reward / t->n_validated;
+				continue;
+			}
+			covariance += (q - mean_q) * (reward - mean_reward);
+			variance += (q - mean_q) * (q - mean_q);
+		}
+	return covariance > 0 ? Min(covariance / variance, 1) : 0;
+}
+
+/*
+ * What pays most is ranked by p(a) E[r | a], and log (mean + deviation * Q) is Q * deviation / mean up to a constant, where Q is small.
+ * Nothing is -mean / deviation on the scale of Q. False, without a weight, where that would cost the policy more than is tolerated.
+ */
+static bool
+weigh_expectation(RlrecTrainer *t)
+{
+	real	   *alone = palloc(VALIDATION_USERS * sizeof(real));
+	double		least;
+	double		ndcg;
+
+	t->blend[0] = 0;
+	(void) rlrec_trainer_validate(t, t->best, &least);
+	memcpy(alone, t->wanted, t->n_validated * sizeof(real));
+	t->blend[0] = Min(1, -1 / t->config->objective->nothing);
+	(void) rlrec_trainer_validate(t, t->best, &ndcg);
+	t->blend[0] *= calibration(t, alone);
+	(void) rlrec_trainer_validate(t, t->best, &ndcg);
+	ereport(DEBUG1,
+			(errmsg_internal("values weigh %g: validation NDCG@10 %.4f, %.4f of the policy alone", t->blend[0], ndcg, least)));
+	pfree(alone);
+	if (ndcg >= TOLERATED * least)
+		return true;
+	t->blend[0] = 0;
+	return false;
+}
+
 void
 rlrec_trainer_choose_blend(RlrecTrainer *t)
 {
@@ -207,28 +266,18 @@ rlrec_trainer_choose_blend(RlrecTrainer *t)
 	real		best = 0;
 	double		least;
 	double		highest;
-	double		ndcg;
 
 	if (o == NULL || !o->choose || t->n_validated == 0)
+		return;
+	if (o->gamma == 0 && o->nothing < 0 && weigh_expectation(t))
 		return;
 	t->blend[0] = 0;
 	highest = rlrec_trainer_validate(t, last, &least);
 	ereport(DEBUG1, (errmsg_internal("the policy alone: validation NDCG@10 %.4f, by rewards %.4f", least, highest)));
-
-	/*
-	 * What pays most is ranked by p(a) E[r | a], and log (mean + deviation * Q) is Q * deviation / mean up to a constant, where Q is small.
-	 * Nothing is -mean / deviation on the scale of Q.
-	 */
-	if (o->gamma == 0 && o->nothing < 0)
-	{
-		t->blend[0] = Min(1, -1 / o->nothing);
-		(void) rlrec_trainer_validate(t, last, &ndcg);
-		if (ndcg >= TOLERATED * least)
-			return;
-	}
 	for (int k = 0; k < (int) lengthof(weights); k++)
 	{
 		double		reward_ndcg;
+		double		ndcg;
 
 		t->blend[0] = weights[k];
 		reward_ndcg = rlrec_trainer_validate(t, last, &ndcg);

@@ -1,6 +1,6 @@
 /*
  * online.h
- *	  Learners of vector states and few actions that learn while they act: DQN, REINFORCE, PPO, A2C.
+ *	  Learners of vector states and few actions that learn while they act: DQN, REINFORCE, PPO, A2C, linear bandits.
  *
  * They know of no SQL. src/environment keeps what they have learned and their transitions in tables, and calls them.
  */
@@ -42,7 +42,7 @@ typedef struct RlrecOnline
 	uint64		key;			/* of all its random numbers */
 	int64		transitions;	/* observed so far */
 	int64		episodes;		/* ended so far */
-	int64		learned;		/* the number of the transition up to which learn() came, which sets it to replay->next */
+	int64		learned;		/* the number of the transition up to which learn() came, which sets it to replay->next; or those observed */
 	int64		steps;			/* of the optimiser */
 	RlrecTensors *tensors;		/* everything that lasts: networks, targets, moments, priorities */
 	MemoryContext context;		/* in which the tensors are */
@@ -63,6 +63,12 @@ typedef struct RlrecOnlineLearner
 
 	/* q[actions]: what each action is worth; a learner without action values gives all of them the state's. */
 	void		(*values) (RlrecOnline *online, const float *state, float *q);
+
+	/*
+	 * Learns from one transition at once, changing tensors. A learner that can needs no replay, and has none of the functions below; of the
+	 * others this one is NULL.
+	 */
+	void		(*observe) (RlrecOnline *online, const float *state, int action, double reward);
 
 	/* Transitions that it wants kept. */
 	int32		(*capacity) (const RlrecOnline *online);

@@ -435,11 +435,11 @@ rlrec_options_check_object(const char *what, const Jsonb *options, int n_specs, 
 }
 
 void
-rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption *more)
+rlrec_options_check(const char *learner, const Jsonb *options, int n_more, const RlrecOption *const *more)
 {
 	const RlrecLearner *found = rlrec_learner_find(learner);
-	const RlrecOption *specs[32] = {more, rlrec_rerank_options};
-	int			n = 2;
+	const RlrecOption *specs[32];
+	int			n = 0;
 
 	if (found == NULL)
 	{
@@ -453,6 +453,9 @@ rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption
 				 errmsg("unknown learner \"%s\"", learner),
 				 errhint("The learners are %s.", names.data)));
 	}
+	for (int i = 0; i < n_more; i++)
+		specs[n++] = more[i];
+	specs[n++] = rlrec_rerank_options;
 	specs[n++] = found->options;
 	if (found->part != NULL)
 		specs[n++] = found->part->options;

@@ -63,9 +63,9 @@ extern List *rlrec_option_weights(const Jsonb *options, const RlrecOption *specs
 
 /*
  * Raises an error unless learner is a learner's name and every key of options is one of its options (of any learner's, for one that is
- * made of others), of re-ranking or of `more`, with a value of the right type inside its range. Errors name what would be valid.
+ * made of others), of re-ranking or of more[n_more], with a value of the right type inside its range. Errors name what would be valid.
  */
-extern void rlrec_options_check(const char *learner, const Jsonb *options, const RlrecOption *more);
+extern void rlrec_options_check(const char *learner, const Jsonb *options, int n_more, const RlrecOption *const *more);
 
 /* The same for an object of another name, `what`, whose keys are those of specs[n_specs]. */
 extern void rlrec_options_check_object(const char *what, const Jsonb *options, int n_specs, const RlrecOption *const *specs);

@@ -336,6 +336,7 @@ rlrec_supervised_start(const RlrecModel *model)
 	start.e = e;
 
 	start.n_heads = network.n_heads;
+	start.blend = network.n_heads > 0 ? network.blend + 1 : NULL;
 	start.heads = read_heads(model, &network);
 	parameters = palloc_extended(rlrec_history_parameters(&network.shape) * sizeof(float), MCXT_ALLOC_HUGE);
 	start.network = parameters;

@@ -122,7 +122,8 @@ typedef struct RlrecTrainer
 	real		keep;			/* of the average, in this step */
 	real		weight;			/* of a position's loss: 1 / positions of the batch */
 	bool		finishing;		/* nothing is kept for validation any more */
-	int32	   *validated;		/* users */
+	int32	   *validated;		/* [n_validated] users */
+	real	   *wanted;			/* [n_validated] scores of their last items */
 	int32		n_validated;
 	double		loss;			/* mean of the epoch so far; NaN before the first step */
 	double		validation;		/* the best so far; NaN before the first */
@@ -151,9 +152,9 @@ extern void rlrec_trainer_choose_validated(RlrecTrainer *t);
 extern double rlrec_trainer_validate(RlrecTrainer *t, const real *judged, double *plain);
 
 /*
- * Where the objective leaves it open: the weight of the first head in the score. Of those with which the plain NDCG is not below the
- * policy's, the one with the best NDCG by rewards. Judged are the weights with which training ended: those of the best epoch owe it to chance
- * too, which would flatter the policy alone.
+ * Where the objective leaves it open: the weight of the first head in the score. With gamma 0 that which makes it the expected reward; else, of
+ * those with which the plain NDCG is not below the policy's, the one with the best NDCG by rewards. Then judged are the parameters with which
+ * training ended: those of the best epoch owe it to chance too, which would flatter the policy alone.
  */
 extern void rlrec_trainer_choose_blend(RlrecTrainer *t);
 

@@ -63,33 +63,38 @@ rlrec_k_argument(FunctionCallInfo fcinfo, int n)
 	return PG_GETARG_INT32(n);
 }
 
+Jsonb *
+rlrec_jsonb_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : PG_GETARG_JSONB_P(n);
+}
+
 bool
-rlrec_exclude_seen(FunctionCallInfo fcinfo, int context, const RlrecAgent *agent)
+rlrec_exclude_seen(FunctionCallInfo fcinfo, int context, const RlrecAgent *agent, const RlrecOption *more)
 {
 	static const RlrecOption context_options[] = {
 		{"exclude_seen", RLREC_OPTION_BOOL, -1, 0, 1, "leave out what the user has had already"},
 		{NULL}
 	};
-	const RlrecOption *specs[] = {context_options};
-	bool		option = rlrec_option_bool(agent->options, rlrec_agent_options, "exclude_seen");
-	Jsonb	   *object;
-	JsonbValue	buffer;
+	const RlrecOption *specs[] = {context_options, more};
+	Jsonb	   *object = rlrec_jsonb_argument(fcinfo, context);
 
-	if (PG_ARGISNULL(context))
-		return option;
-	object = PG_GETARG_JSONB_P(context);
-	rlrec_options_check_object("context", object, 1, specs);
-	if (getKeyJsonValueFromContainer(&object->root, "exclude_seen", strlen("exclude_seen"), &buffer) == NULL || buffer.type == jbvNull)
-		return option;
-	return buffer.val.boolean;
+	rlrec_options_check_object("context", object, lengthof(specs), specs);
+	if (rlrec_option_given(object, "exclude_seen"))
+		return rlrec_option_bool(object, context_options, "exclude_seen");
+	return rlrec_option_bool(agent->options, rlrec_agent_options, "exclude_seen");
 }
 
 const char *
 rlrec_score_history(const RlrecModel *model, const RlrecHistory *history, float *scores)
 {
+	const RlrecLearnedCounts *more;
+	double		users;
+
 	if (model->learner->score(model, history, scores))
 		return rlrec_model_source(model);
+	more = rlrec_model_users(model, history, &users);
 	for (int32 i = 0; i < model->items.n; i++)
-		scores[i] = model->count[i] / Max(model->n_users, 1);
+		scores[i] = (float) ((model->count[i] + (more ? more->count[i] : 0)) / Max(users, 1));
 	return rlrec_popularity.name;
 }

@@ -19,8 +19,14 @@ extern char *rlrec_id_argument(FunctionCallInfo fcinfo, int n, const RlrecAgent 
 #define RLREC_MAX_K 1000000
 extern int	rlrec_k_argument(FunctionCallInfo fcinfo, int n);
 
-/* Whether items that the user has had are left out: what the context says, else the agent's option. */
-extern bool rlrec_exclude_seen(FunctionCallInfo fcinfo, int context, const RlrecAgent *agent);
+/* A jsonb argument, NULL when it is NULL. */
+extern Jsonb *rlrec_jsonb_argument(FunctionCallInfo fcinfo, int n);
+
+/*
+ * Whether items that the user has had are left out: what the context says, else the agent's option. Checks the context's keys, which may also
+ * be those of more, unless that is NULL.
+ */
+extern bool rlrec_exclude_seen(FunctionCallInfo fcinfo, int context, const RlrecAgent *agent, const RlrecOption *more);
 
 /* Scores of all items for a history, [items.n], and where they come from: the learner's name, or popularity when it knows nothing. */
 extern const char *rlrec_score_history(const RlrecModel *model, const RlrecHistory *history, float *scores);

@@ -22,15 +22,46 @@
 #include "compat.h"
 #include "learner/parts.h"
 #include "serve/arguments.h"
-#include "serve/shortlist.h"
+#include "serve/recommend.h"
 #include "store/cache.h"
 #include "store/events.h"
+#include "store/online.h"
 #include "store/state_key.h"
 
 static ArrayType *
 array_argument(FunctionCallInfo fcinfo, int n)
 {
 	return PG_ARGISNULL(n) ? NULL : PG_GETARG_ARRAYTYPE_P(n);
+}
+
+void
+rlrec_request_read(FunctionCallInfo fcinfo, RlrecAgent *agent, const RlrecOption *context, RlrecRequest *request)
+{
+	char	   *user = rlrec_id_argument(fcinfo, 0, agent, agent->user_column, "user_id");
+	bool		exclude_seen = rlrec_exclude_seen(fcinfo, 5, agent, context);
+
+	request->agent = agent;
+	request->user = user;
+	request->model = rlrec_cache_model(agent);
+	request->excluded = rlrec_item_set_create(request->model);
+	rlrec_history_read(agent, user, request->model, &request->history, exclude_seen ? request->excluded.member : NULL,
+					   exclude_seen ? &request->excluded.others : NULL);
+}
+
+RlrecRecommendation *
+rlrec_request_best(FunctionCallInfo fcinfo, RlrecRequest *request, int k, int *n)
+{
+	RlrecCandidates candidates;
+	RlrecRecommendation *best;
+	RlrecRerank rerank = rlrec_rerank_read(request->agent->options);
+	float	   *scores = rlrec_score_buffer(request->model);
+
+	rlrec_candidates_read(&candidates, request->agent, request->model, array_argument(fcinfo, 3));
+	rlrec_item_set_add_array(&request->excluded, request->agent, request->model, array_argument(fcinfo, 4));
+	request->source = rlrec_score_history(request->model, &request->history, scores);
+	best = rlrec_recommendation_buffer(request->model, &candidates, &k);
+	*n = rlrec_shortlist(request->model, &rerank, scores, &candidates, &request->excluded, k, best);
+	return best;
 }
 
 /* Rows of ([user_id text,] rank int, item text, score real [, source text]). */
@@ -59,22 +90,13 @@ return_rows(ReturnSetInfo *result, const char *user, const RlrecRecommendation *
 
 /* The rest that recommend and recommend_for_history share, once the history is known. */
 static void
-recommend(FunctionCallInfo fcinfo, const RlrecAgent *agent, const RlrecModel *model, const RlrecHistory *history, RlrecItemSet *excluded,
-		  int k)
+recommend(FunctionCallInfo fcinfo, RlrecRequest *request, int k)
 {
-	RlrecCandidates candidates;
-	RlrecRecommendation *best;
-	RlrecRerank rerank = rlrec_rerank_read(agent->options);
-	float	   *scores = rlrec_score_buffer(model);
-	const char *source;
 	int			n;
+	RlrecRecommendation *best = rlrec_request_best(fcinfo, request, k, &n);
 
-	rlrec_candidates_read(&candidates, agent, model, array_argument(fcinfo, 3));
-	rlrec_item_set_add_array(excluded, agent, model, array_argument(fcinfo, 4));
-	source = rlrec_score_history(model, history, scores);
-	best = rlrec_recommendation_buffer(model, &candidates, &k);
-	n = rlrec_shortlist(model, &rerank, scores, &candidates, excluded, k, best);
-	return_rows((ReturnSetInfo *) fcinfo->resultinfo, NULL, best, n, source);
+	return_rows((ReturnSetInfo *) fcinfo->resultinfo, NULL, best, n, request->source);
+	rlrec_cache_release(request->model);
 }
 
 /* rlrec_recommend(user_id, k, agent, candidates, exclude, context) */
@@ -83,19 +105,11 @@ Datum
 rlrec_recommend(PG_FUNCTION_ARGS)
 {
 	int			k = rlrec_k_argument(fcinfo, 1);
-	RlrecAgent *agent = rlrec_agent_argument(fcinfo, 2);
-	char	   *user = rlrec_id_argument(fcinfo, 0, agent, agent->user_column, "user_id");
-	bool		exclude_seen = rlrec_exclude_seen(fcinfo, 5, agent);
-	const RlrecModel *model;
-	RlrecHistory history;
-	RlrecItemSet excluded;
+	RlrecRequest request;
 
 	InitMaterializedSRF(fcinfo, 0);
-	model = rlrec_cache_model(agent);
-	excluded = rlrec_item_set_create(model);
-	rlrec_history_read(agent, user, model, &history, exclude_seen ? excluded.member : NULL, exclude_seen ? &excluded.others : NULL);
-	recommend(fcinfo, agent, model, &history, &excluded, k);
-	rlrec_cache_release(model);
+	rlrec_request_read(fcinfo, rlrec_agent_argument(fcinfo, 2), NULL, &request);
+	recommend(fcinfo, &request, k);
 	return (Datum) 0;
 }
 
@@ -106,11 +120,11 @@ rlrec_recommend_for_history(PG_FUNCTION_ARGS)
 {
 	int			k = rlrec_k_argument(fcinfo, 1);
 	RlrecAgent *agent = rlrec_agent_argument(fcinfo, 2);
-	bool		exclude_seen = rlrec_exclude_seen(fcinfo, 5, agent);
+	bool		exclude_seen = rlrec_exclude_seen(fcinfo, 5, agent, NULL);
 	ArrayType  *array = array_argument(fcinfo, 0);
+	RlrecRequest request = {0};
+	RlrecHistory *history = &request.history;
 	const RlrecModel *model;
-	RlrecHistory history = {0};
-	RlrecItemSet excluded;
 	Datum	   *elements = NULL;
 	bool	   *nulls = NULL;
 	int			n = 0;
@@ -119,14 +133,16 @@ rlrec_recommend_for_history(PG_FUNCTION_ARGS)
 	float	   *reward;
 
 	InitMaterializedSRF(fcinfo, 0);
-	model = rlrec_cache_model(agent);
-	excluded = rlrec_item_set_create(model);
+	request.agent = agent;
+	model = request.model = rlrec_cache_model(agent);
+	request.excluded = rlrec_item_set_create(model);
 	if (array)
 		deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
 	item = palloc(Max(n, 1) * sizeof(int32));
 	time = palloc(Max(n, 1) * sizeof(int64));
 	reward = palloc(Max(n, 1) * sizeof(float));
-	history.now = rlrec_events_now(agent);
+	history->now = rlrec_events_now(agent);
+	history->learned = rlrec_online_read(agent, model);
 	for (int i = 0; i < n; i++)
 	{
 		char	   *id;
@@ -138,17 +154,16 @@ rlrec_recommend_for_history(PG_FUNCTION_ARGS)
 		index = rlrec_dictionary_find(&model->items, id, strlen(id));
 		if (index < 0)
 			continue;
-		item[history.n] = index;
-		time[history.n] = history.now;
-		reward[history.n++] = 1 / model->reward_scale;
+		item[history->n] = index;
+		time[history->n] = history->now;
+		reward[history->n++] = 1 / model->reward_scale;
 	}
-	history.item = item;
-	history.time = time;
-	history.reward = reward;
+	history->item = item;
+	history->time = time;
+	history->reward = reward;
 	if (exclude_seen)
-		rlrec_item_set_add_array(&excluded, agent, model, array);
-	recommend(fcinfo, agent, model, &history, &excluded, k);
-	rlrec_cache_release(model);
+		rlrec_item_set_add_array(&request.excluded, agent, model, array);
+	recommend(fcinfo, &request, k);
 	return (Datum) 0;
 }
 
@@ -171,6 +186,7 @@ typedef struct Everybody
 	const int32 *map_type;		/* [events->types.n] */
 	int64		now;
 	float		rescale;		/* from the events' scale of rewards to the model's */
+	RlrecLearned *learned;
 	int32	   *item;			/* [longest] of the current user */
 	int64	   *time;
 	float	   *reward;
@@ -190,6 +206,7 @@ everybody(const RlrecAgent *agent, const RlrecModel *model)
 	all.map = map_ids(&all.events->items, &model->items);
 	all.map_type = map_ids(&all.events->types, &model->types);
 	all.now = rlrec_events_now(agent);
+	all.learned = rlrec_online_read(agent, model);
 	all.rescale = all.events->scale / model->reward_scale;
 	for (int32 u = 0; u < all.events->users.n; u++)
 		longest = Max(longest, all.events->end[u] - all.events->start[u]);
@@ -205,7 +222,7 @@ static RlrecHistory
 history_of(const Everybody *all, int32 u, RlrecItemSet *seen)
 {
 	const RlrecEvents *events = all->events;
-	RlrecHistory history = {0, all->item, all->time, all->reward, all->type, all->now, rlrec_events_key(events, u)};
+	RlrecHistory history = {0, all->item, all->time, all->reward, all->type, all->now, rlrec_events_key(events, u), all->learned};
 
 	for (int64 e = events->start[u]; e < events->end[u]; e++)
 	{
@@ -302,7 +319,7 @@ rlrec_similar_items(PG_FUNCTION_ARGS)
 		/* What it would recommend to someone who had only this item. */
 		const int64 now = rlrec_events_now(agent);
 		const float one = 1;
-		RlrecHistory history = {1, &item, &now, &one, NULL, now, {NULL, 0}};
+		RlrecHistory history = {1, &item, &now, &one, NULL, now, {NULL, 0}, rlrec_online_read(agent, model)};
 
 		(void) rlrec_score_history(model, &history, scores);
 	}

@@ -182,6 +182,7 @@ rlrec_shortlist(const RlrecModel *model, const RlrecRerank *rerank, const float 
 
 		best[i].item = model->items.bytes + start;
 		best[i].length = model->items.offset[top[i] + 1] - start;
+		best[i].index = top[i];
 		best[i].score = scores[top[i]];
 	}
 	if (n < k && candidates->others != NIL)
@@ -194,6 +195,7 @@ rlrec_shortlist(const RlrecModel *model, const RlrecRerank *rerank, const float 
 				break;
 			best[n].item = lfirst(cell);
 			best[n].length = strlen(lfirst(cell));
+			best[n].index = -1;
 			best[n].score = -get_float4_infinity();
 			n++;
 		}

@@ -35,6 +35,7 @@ typedef struct RlrecRecommendation
 {
 	const char *item;			/* not terminated */
 	int			length;
+	int32		index;			/* in the model's dictionary, -1 when it is not there */
 	float		score;			/* -infinity for an item that the model does not know */
 } RlrecRecommendation;
 

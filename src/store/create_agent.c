@@ -25,12 +25,15 @@
 
 #include "compat.h"
 #include "learner/learner.h"
+#include "policy/policy.h"
 #include "store/agent.h"
 #include "store/bare_agent.h"
 #include "store/catalog.h"
 #include "store/past.h"
 #include "store/reward.h"
 #include "store/state_key.h"
+#include "store/subscription.h"
+#include "train/schedule.h"
 
 #define ANCHOR_PREFIX "agent_"
 
@@ -177,6 +180,8 @@ check_needs_time(const RlrecAgent *agent, const char *option)
 static void
 check_agent(RlrecAgent *agent)
 {
+	const RlrecOption *options[] = {rlrec_agent_options, rlrec_explore_options};
+
 	if (!OidIsValid(agent->events))
 	{
 		rlrec_bare_agent_check(agent);
@@ -187,7 +192,7 @@ check_agent(RlrecAgent *agent)
 	check_readable(agent->users, "users");
 	check_readable(agent->candidates, "candidates");
 	check_rewards(agent->rewards);
-	rlrec_options_check(agent->learner, agent->options, rlrec_agent_options);
+	rlrec_options_check(agent->learner, agent->options, lengthof(options), options);
 	check_encoder(agent);
 	rlrec_agent_infer_columns(agent);
 	check_readable(agent->items, "items");
@@ -230,11 +235,12 @@ agent_arguments(const RlrecAgent *agent, Oid *types, Datum *values, char *nulls)
 	Assert(n == AGENT_ARGUMENTS);
 }
 
-/* Deletes the rows of an agent: its own, its versions, their chunks, what it learned without events. */
+/* Deletes the rows of an agent: its own, its versions, their chunks, what it learned without events, decisions, feedback, its jobs. */
 static void
 delete_agent_rows(int64 id)
 {
-	static const char *const tables[] = {"model", "deployment", "training", "environment", "qtable", "episode", "transition"};
+	static const char *const tables[] = {"model", "deployment", "training", "environment", "qtable", "episode", "transition",
+	"decision", "subscription", "watermark", "outcome", "learned", "seen"};
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(id)};
 
@@ -243,6 +249,7 @@ delete_agent_rows(int64 id)
 	for (int i = 0; i < (int) lengthof(tables); i++)
 		rlrec_catalog_execute(psprintf("DELETE FROM rlrec.%s WHERE agent = $1", tables[i]), 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.agent WHERE id = $1", 1, types, values, NULL);
+	rlrec_schedule_remove(id, NULL);
 }
 
 /* Rows of an agent of this name that lost its anchor, by DROP OWNED say. */
@@ -252,11 +259,13 @@ delete_orphan(const char *name)
 	Oid			types[] = {TEXTOID};
 	Datum		values[] = {CStringGetTextDatum(name)};
 
-	if (rlrec_catalog_execute("SELECT id FROM rlrec.agent WHERE name = $1", 1, types, values, NULL) == 1)
+	if (rlrec_catalog_execute("SELECT id, events FROM rlrec.agent WHERE name = $1", 1, types, values, NULL) == 1)
 	{
 		bool		isnull;
+		int64		id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 
-		delete_agent_rows(DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)));
+		rlrec_feedback_drop_trigger(name, DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull)));
+		delete_agent_rows(id);
 	}
 }
 
@@ -365,10 +374,12 @@ rlrec_alter_agent(PG_FUNCTION_ARGS)
 	Datum		values[AGENT_ARGUMENTS];
 	char		nulls[AGENT_ARGUMENTS];
 	bool		was_bare;
+	Oid			old_events;
 
 	check_name(name);
 	agent = rlrec_agent_get_locked(name, RLREC_AGENT_LOCK, "rlrec_alter_agent()");
 	was_bare = !OidIsValid(agent->events);
+	old_events = agent->events;
 	agent->options = merge_options(agent->options, jsonb_argument(fcinfo, 1));
 	if (!PG_ARGISNULL(2))
 		agent->learner = text_argument(fcinfo, 2);
@@ -392,7 +403,13 @@ rlrec_alter_agent(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("agent \"%s\" is a bare environment, and cannot be given events", agent->name),
 				 errhint("Make another agent: rlrec_create_agent('name', events => '%s').", rlrec_qualified_name(agent->events))));
+	if (agent->events != old_events && rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_DETACHED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("agent \"%s\" is attached to its events", agent->name),
+				 errhint("Run SELECT rlrec_detach(%s) first, and rlrec_attach() when it has other ones.", quote_literal_cstr(agent->name))));
 	check_agent(agent);
+	rlrec_feedback_changed(agent);
 
 	SPI_connect();
 	agent_arguments(agent, types, values, nulls);
@@ -413,6 +430,8 @@ rlrec_drop_agent(PG_FUNCTION_ARGS)
 	RlrecAgent *agent = rlrec_agent_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), AccessExclusiveLock, "rlrec_drop_agent()");
 
 	SPI_connect();
+	if (rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_DETACHED)
+		rlrec_feedback_drop_trigger(agent->name, agent->events);
 	delete_agent_rows(agent->id);
 	rlrec_past_forget(agent);
 	rlrec_catalog_execute(psprintf("DROP SEQUENCE %s", rlrec_qualified_name(agent->anchor)), 0, NULL, NULL, NULL);

@@ -10,15 +10,23 @@
 
 #include <math.h>
 
+#include "access/attmap.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteManip.h"
 #include "storage/itemptr.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
@@ -47,13 +55,14 @@ typedef struct EventReceiver
 	Oid			time_type;		/* InvalidOid without a time column */
 	RlrecRewardReader reward;
 	bool		skip_missing;
+	bool		lenient;		/* passes over what is otherwise an error */
 	MemoryContext row_context;
 } EventReceiver;
 
 /* Columns of the query. */
 enum
 {
-	COLUMN_USER, COLUMN_ITEM, COLUMN_TIME, COLUMN_TIE, COLUMN_EVENT, COLUMN_VALUE, COLUMNS
+	COLUMN_USER, COLUMN_ITEM, COLUMN_TIME, COLUMN_TIE, COLUMN_EVENT, COLUMN_VALUE, COLUMN_XID
 };
 
 /* ---------------------------------------------------------------- decoding */
@@ -114,29 +123,32 @@ bad_event(const EventReceiver *receiver, const char *column, const char *what, i
 			 errhint("Mend or delete these rows, or make the agent over a view that leaves them out.")));
 }
 
-/* Microseconds since 2000-01-01 of a finite time. */
-static int64
-time_of(const EventReceiver *receiver, Datum datum)
+/* Microseconds since 2000-01-01; false for a time that is not finite, where that may be. */
+static bool
+time_of(const EventReceiver *receiver, Datum datum, int64 *time)
 {
 	const char *column = receiver->agent->time_column;
 	const int64 epoch = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+	double		seconds;
 
-	if (receiver->time_type == FLOAT8OID)
-	{
-		double		seconds = DatumGetFloat8(datum) - (double) epoch;
-
-		if (!(fabs(seconds) < 9e12))
-			bad_event(receiver, column, "not a finite number of seconds", ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, false);
-		return (int64) (seconds * USECS_PER_SEC);
-	}
 	if (receiver->time_type == TIMESTAMPOID)
 	{
-		if (TIMESTAMP_NOT_FINITE(DatumGetTimestamp(datum)))
+		*time = DatumGetTimestamp(datum);
+		if (TIMESTAMP_NOT_FINITE(*time) && !receiver->lenient)
 			bad_event(receiver, column, "infinite", ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, false);
-		return DatumGetTimestamp(datum);
+		return !TIMESTAMP_NOT_FINITE(*time);
 	}
-	elog(ERROR, "unexpected type %u of time", receiver->time_type);
-	return 0;
+	if (receiver->time_type != FLOAT8OID)
+		elog(ERROR, "unexpected type %u of time", receiver->time_type);
+	seconds = DatumGetFloat8(datum) - (double) epoch;
+	if (!(fabs(seconds) < 9e12))
+	{
+		if (!receiver->lenient)
+			bad_event(receiver, column, "not a finite number of seconds", ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, false);
+		return false;
+	}
+	*time = (int64) (seconds * USECS_PER_SEC);
+	return true;
 }
 
 static int64
@@ -165,38 +177,53 @@ missing_column(const EventReceiver *receiver, const bool *nulls)
 	return NULL;
 }
 
+/* Decodes a row, in CurrentMemoryContext; false when it is to be passed over. */
 static bool
-receive_event(TupleTableSlot *slot, DestReceiver *self)
+decode_event(EventReceiver *receiver, TupleTableSlot *slot, RlrecEvent *event)
 {
-	EventReceiver *receiver = (EventReceiver *) self;
-	MemoryContext old;
 	const char *missing;
-	RlrecEvent	event = {0};
 
+	memset(event, 0, sizeof(*event));
 	slot_getallattrs(slot);
 	missing = missing_column(receiver, slot->tts_isnull);
 	if (missing && receiver->skip_missing)
-		return true;
+		return false;
 	if (missing)
 		bad_event(receiver, missing, "NULL", ERRCODE_NULL_VALUE_NOT_ALLOWED, true);
 
-	old = MemoryContextSwitchTo(receiver->row_context);
-	event.user = rlrec_id_bytes(&receiver->user, slot->tts_values[COLUMN_USER], &event.user_length);
-	event.item = rlrec_id_bytes(&receiver->item, slot->tts_values[COLUMN_ITEM], &event.item_length);
-	if (OidIsValid(receiver->time_type))
-		event.time = time_of(receiver, slot->tts_values[COLUMN_TIME]);
+	if (OidIsValid(receiver->time_type) && !time_of(receiver, slot->tts_values[COLUMN_TIME], &event->time))
+		return false;
+	event->user = rlrec_id_bytes(&receiver->user, slot->tts_values[COLUMN_USER], &event->user_length);
+	event->item = rlrec_id_bytes(&receiver->item, slot->tts_values[COLUMN_ITEM], &event->item_length);
 	if (!slot->tts_isnull[COLUMN_TIE])
-		event.tie = tie_of(slot);
+		event->tie = tie_of(slot);
 	if (!slot->tts_isnull[COLUMN_EVENT])
 	{
 		text	   *type = DatumGetTextPP(slot->tts_values[COLUMN_EVENT]);
 
-		event.type = VARDATA_ANY(type);
-		event.type_length = VARSIZE_ANY_EXHDR(type);
+		event->type = VARDATA_ANY(type);
+		event->type_length = VARSIZE_ANY_EXHDR(type);
 	}
-	event.reward = rlrec_reward_of(&receiver->reward, &event, slot->tts_values[COLUMN_VALUE], slot->tts_isnull[COLUMN_VALUE]);
+	if (slot->tts_tupleDescriptor->natts > COLUMN_XID && !slot->tts_isnull[COLUMN_XID])
+		event->xid = DatumGetTransactionId(slot->tts_values[COLUMN_XID]);
+	if (receiver->lenient &&
+		!rlrec_reward_is_finite(&receiver->reward, event, slot->tts_values[COLUMN_VALUE], slot->tts_isnull[COLUMN_VALUE]))
+		return false;
+	event->reward = rlrec_reward_of(&receiver->reward, event, slot->tts_values[COLUMN_VALUE], slot->tts_isnull[COLUMN_VALUE]);
+	return true;
+}
+
+static bool
+receive_event(TupleTableSlot *slot, DestReceiver *self)
+{
+	EventReceiver *receiver = (EventReceiver *) self;
+	MemoryContext old = MemoryContextSwitchTo(receiver->row_context);
+	RlrecEvent	event;
+	bool		decoded = decode_event(receiver, slot, &event);
+
 	MemoryContextSwitchTo(old);
-	receiver->sink(receiver->argument, &event);
+	if (decoded)
+		receiver->sink(receiver->argument, &event);
 	MemoryContextReset(receiver->row_context);
 	return true;
 }
@@ -232,14 +259,21 @@ integer_primary_key(Oid relation)
 	return column;
 }
 
+static bool
+has_system_columns(Oid relation)
+{
+	char		kind = get_rel_relkind(relation);
+
+	return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE || kind == RELKIND_MATVIEW;
+}
+
 /* What orders events of the same time: a bigint or ctid. */
 static char *
 tie_expression(Oid relation)
 {
-	char		kind = get_rel_relkind(relation);
 	char	   *key;
 
-	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_MATVIEW)
+	if (!has_system_columns(relation))
 		return "NULL::pg_catalog.int8";
 	key = integer_primary_key(relation);
 	if (key)
@@ -289,7 +323,7 @@ user_condition(const RlrecAgent *agent)
 }
 
 static char *
-events_query(const RlrecAgent *agent, bool of_user, Oid *time_type)
+events_query(const RlrecAgent *agent, bool of_user, bool xids, Oid *time_type)
 {
 	StringInfoData query;
 
@@ -300,7 +334,8 @@ events_query(const RlrecAgent *agent, bool of_user, Oid *time_type)
 		appendStringInfo(&query, "%s::pg_catalog.text, ", quote_identifier(agent->event_column));
 	else
 		appendStringInfoString(&query, "NULL, ");
-	appendStringInfo(&query, "%s FROM %s", rlrec_reward_sql(agent), rlrec_qualified_name(agent->events));
+	appendStringInfo(&query, "%s%s FROM %s", rlrec_reward_sql(agent), xids && has_system_columns(agent->events) ? ", xmin" : "",
+					 rlrec_qualified_name(agent->events));
 	if (of_user)
 		appendStringInfo(&query, " WHERE %s", user_condition(agent));
 	return query.data;
@@ -396,8 +431,8 @@ rlrec_id_datum(const RlrecAgent *agent, const char *column, const char *id)
 	return datum;
 }
 
-void
-rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument)
+static void
+stream(const RlrecAgent *agent, const char *user, bool xids, RlrecEventSink sink, void *argument)
 {
 	MemoryContext context = CurrentMemoryContext;
 	SPIExecuteOptions options = {0};
@@ -412,8 +447,10 @@ rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink si
 	/* What the owner wrote means the same whatever the caller's search_path is. */
 	if (pinned)
 		rlrec_run_as(&saved, GetUserId(), 0);
-	query = events_query(agent, user != NULL, &time_type);
+	query = events_query(agent, user != NULL, xids, &time_type);
 	receiver_init(&receiver, agent, time_type, sink, argument);
+	receiver.skip_missing = receiver.skip_missing || xids;
+	receiver.lenient = xids;
 	options.dest = (DestReceiver *) &receiver;
 	options.read_only = true;
 	SPI_connect();
@@ -437,10 +474,88 @@ rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink si
 	MemoryContextDelete(receiver.row_context);
 }
 
+void
+rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument)
+{
+	stream(agent, user, false, sink, argument);
+}
+
+void
+rlrec_events_stream_xids(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument)
+{
+	stream(agent, user, true, sink, argument);
+}
+
+/* ---------------------------------------------------------------- single rows */
+
+struct RlrecRowReader
+{
+	EventReceiver receiver;
+	ExprContext *context;
+	ProjectionInfo *projection; /* the query's columns, from a row of the relation */
+};
+
+/* The query's columns as expressions over a row of the relation; the tie is NULL. */
+static List *
+row_columns(const RlrecAgent *agent, Relation relation, Oid *time_type)
+{
+	char	   *text = events_query(agent, false, false, time_type);
+	RawStmt    *raw = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
+	Query	   *query = parse_analyze_fixedparams(raw, text, NULL, 0, NULL);
+	Node	   *columns = (Node *) query->targetList;
+	ListCell   *cell;
+
+	list_nth_node(TargetEntry, query->targetList, COLUMN_TIE)->expr = (Expr *) makeNullConst(INT8OID, -1, InvalidOid);
+	if (RelationGetRelid(relation) != agent->events)
+	{
+		Relation	events = relation_open(agent->events, AccessShareLock);
+		AttrMap    *map = rlrec_attribute_map(RelationGetDescr(relation), RelationGetDescr(events));
+		bool		whole_row;
+
+		columns = map_variable_attnos(columns, 1, 0, map, InvalidOid, &whole_row);
+		relation_close(events, NoLock);
+	}
+	foreach(cell, (List *) columns)
+	{
+		TargetEntry *column = lfirst_node(TargetEntry, cell);
+
+		column->expr = expression_planner(column->expr);
+	}
+	return (List *) columns;
+}
+
+RlrecRowReader *
+rlrec_row_reader_create(const RlrecAgent *agent, Relation relation, RlrecEventSink sink, void *argument)
+{
+	RlrecRowReader *reader = palloc0(sizeof(RlrecRowReader));
+	RlrecRole	saved;
+	Oid			time_type;
+	List	   *columns;
+
+	rlrec_run_as(&saved, GetUserId(), 0);
+	columns = row_columns(agent, relation, &time_type);
+	receiver_init(&reader->receiver, agent, time_type, sink, argument);
+	rlrec_run_back(&saved);
+	reader->receiver.skip_missing = true;
+	reader->receiver.lenient = true;
+	reader->context = CreateStandaloneExprContext();
+	reader->projection = ExecBuildProjectionInfo(columns, reader->context,
+												 MakeSingleTupleTableSlot(ExecTypeFromTL(columns), &TTSOpsVirtual), NULL, NULL);
+	return reader;
+}
+
+void
+rlrec_row_reader_read(RlrecRowReader *reader, TupleTableSlot *row)
+{
+	reader->context->ecxt_scantuple = row;
+	ResetExprContext(reader->context);
+	(void) receive_event(ExecProject(reader->projection), &reader->receiver.base);
+}
+
 /* ---------------------------------------------------------------- order */
 
-static int
-compare_places(const void *a, const void *b)
+int
+rlrec_place_compare(const void *a, const void *b)
 {
 	const RlrecPlace *x = a;
 	const RlrecPlace *y = b;
@@ -457,9 +572,9 @@ void
 rlrec_places_sort(RlrecPlace *places, int64 n)
 {
 	for (int64 i = 1; i < n; i++)
-		if (compare_places(&places[i - 1], &places[i]) > 0)
+		if (rlrec_place_compare(&places[i - 1], &places[i]) > 0)
 		{
-			qsort(places, n, sizeof(RlrecPlace), compare_places);
+			qsort(places, n, sizeof(RlrecPlace), rlrec_place_compare);
 			return;
 		}
 }

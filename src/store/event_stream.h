@@ -8,6 +8,7 @@
 #include "fmgr.h"
 #include "store/agent.h"
 #include "tcop/dest.h"
+#include "utils/rel.h"
 
 /* How an id is turned into bytes. */
 typedef struct RlrecIdReader
@@ -34,6 +35,7 @@ typedef struct RlrecEvent
 	const char *type;			/* NULL without an event column, or where that is NULL */
 	size_t		type_length;
 	float		reward;
+	TransactionId xid;			/* that wrote the row; invalid unless it is asked for, and of views */
 } RlrecEvent;
 
 typedef void (*RlrecEventSink) (void *argument, const RlrecEvent *event);
@@ -43,6 +45,17 @@ typedef void (*RlrecEventSink) (void *argument, const RlrecEvent *event);
  * NULL. Order is the sink's business. The active snapshot is used.
  */
 extern void rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument);
+
+/* The same with the transactions that wrote the events, and what is an error in an event passes over it. */
+extern void rlrec_events_stream_xids(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument);
+
+/*
+ * Decodes rows of the agent's events table, or of a partition of it, one by one, as the query would. What is an error there is passed over, but not
+ * the errors of the agent's expression. Lives in the context in which it is created.
+ */
+typedef struct RlrecRowReader RlrecRowReader;
+extern RlrecRowReader *rlrec_row_reader_create(const RlrecAgent *agent, Relation relation, RlrecEventSink sink, void *argument);
+extern void rlrec_row_reader_read(RlrecRowReader *reader, TupleTableSlot *row);
 
 /* An id's text as a value of the base type of its column, or the error of its input function with a hint. */
 extern Datum rlrec_id_datum(const RlrecAgent *agent, const char *column, const char *id);
@@ -57,7 +70,8 @@ typedef struct RlrecPlace
 	uint8		type;
 } RlrecPlace;
 
-/* Sorts a user's events by (time, tie, item). */
+/* The order of (time, tie, item), for qsort(), and a user's events in it. */
+extern int	rlrec_place_compare(const void *a, const void *b);
 extern void rlrec_places_sort(RlrecPlace *places, int64 n);
 
 #endif							/* RLREC_EVENT_STREAM_H */

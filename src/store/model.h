@@ -27,6 +27,9 @@ extern RlrecModelRow *rlrec_model_row(int64 id);
 /* A version of the agent; an error when the current snapshot has none. */
 extern RlrecModelRow *rlrec_model_find(const RlrecAgent *agent, int32 version);
 
+/* Seconds from the training of a version to the current statement */
+extern double rlrec_model_age(int64 id);
+
 /* Copies the chunks to image [row->length]; errors when a chunk is missing or damaged. */
 extern void rlrec_model_read(const RlrecModelRow *row, char *image);
 
@@ -36,5 +39,8 @@ extern int64 rlrec_model_store(const RlrecAgent *agent, const RlrecModel *model,
 /* Makes a version the one that serves, and deletes the oldest beyond what the option `versions` keeps. SPI must be connected. */
 extern void rlrec_model_deploy(const RlrecAgent *agent, int64 model);
 extern void rlrec_model_trim(const RlrecAgent *agent);
+
+/* Takes the last deployment back; returns the version that serves again, 0 when there is no earlier one that is kept. SPI must be connected. */
+extern int32 rlrec_model_rollback(const RlrecAgent *agent);
 
 #endif							/* RLREC_MODEL_H */

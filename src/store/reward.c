@@ -97,17 +97,45 @@ type_reward(const RlrecRewardReader *reader, const RlrecEvent *event)
 	return reward;
 }
 
+static double
+own_reward(const RlrecRewardReader *reader, const RlrecEvent *event, Datum value, bool isnull)
+{
+	if (reader->is_expression)
+		return isnull ? 0 : DatumGetFloat8(value);
+	if (reader->agent->value_column)
+		return type_reward(reader, event) * DatumGetFloat8(value);
+	return type_reward(reader, event);
+}
+
+static float
+clip(const RlrecRewardReader *reader, double reward)
+{
+	return (float) Max(reader->minimum, Min(reader->maximum, reward));
+}
+
+bool
+rlrec_reward_is_finite(const RlrecRewardReader *reader, const RlrecEvent *event, Datum value, bool isnull)
+{
+	return fabs(own_reward(reader, event, value, isnull)) <= MAX_REWARD;
+}
+
+float
+rlrec_reward_of_type(const RlrecRewardReader *reader, const RlrecEvent *event, double value)
+{
+	double		reward = type_reward(reader, event) * value;
+
+	if (!(fabs(reward) <= MAX_REWARD))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("a reward of %g is not finite", reward),
+				 errdetail("The limit is %g.", MAX_REWARD)));
+	return clip(reader, reward);
+}
+
 float
 rlrec_reward_of(const RlrecRewardReader *reader, const RlrecEvent *event, Datum value, bool isnull)
 {
-	double		reward;
-
-	if (reader->is_expression)
-		reward = isnull ? 0 : DatumGetFloat8(value);
-	else if (reader->agent->value_column)
-		reward = type_reward(reader, event) * DatumGetFloat8(value);
-	else
-		reward = type_reward(reader, event);
+	double		reward = own_reward(reader, event, value, isnull);
 
 	if (!(fabs(reward) <= MAX_REWARD))
 		ereport(ERROR,
@@ -118,7 +146,7 @@ rlrec_reward_of(const RlrecRewardReader *reader, const RlrecEvent *event, Datum 
 						   pnstrdup(event->user, event->user_length), reward, pnstrdup(event->item, event->item_length), MAX_REWARD),
 				 reader->is_expression ? errhint("Mend the expression with rlrec_alter_agent(), or these rows.") :
 				 errhint("Mend or delete these rows, or make the agent over a view that leaves them out.")));
-	return (float) Max(reader->minimum, Min(reader->maximum, reward));
+	return clip(reader, reward);
 }
 
 RlrecRewardRules

@@ -25,6 +25,12 @@ extern void rlrec_reward_reader_init(RlrecRewardReader *reader, const RlrecAgent
 /* The reward of an event whose user, item and type are decoded; value is what rlrec_reward_sql() came to. */
 extern float rlrec_reward_of(const RlrecRewardReader *reader, const RlrecEvent *event, Datum value, bool isnull);
 
+/* Whether it is no error. */
+extern bool rlrec_reward_is_finite(const RlrecRewardReader *reader, const RlrecEvent *event, Datum value, bool isnull);
+
+/* The reward of an event that is no row of the table: what `rewards` says of its type, 1 where it says nothing of any, times the value. */
+extern float rlrec_reward_of_type(const RlrecRewardReader *reader, const RlrecEvent *event, double value);
+
 /*
  * An SQL expression of type float8 over the events table, for a query that runs under rlrec_run_as(): option "reward", or the value
  * column. An error, with a hint, when that option is not one expression that gives a number by means of PostgreSQL's own immutable

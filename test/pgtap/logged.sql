@@ -1,6 +1,6 @@
 -- The learners that learn of rewards from a log: actor_critic, reinforce, dqn; and NDCG weighed by rewards.
 SET client_min_messages = warning;
-SELECT plan(53);
+SELECT plan(55);
 
 CREATE FUNCTION learned(agent text, events regclass, learner text, more jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
@@ -84,11 +84,17 @@ SELECT is(liked('supervised', '{}'), 10, 'what is liked by most comes first');
 SELECT is(liked(learner, more), 11, learner || more || ': what nobody refuses')
 FROM (VALUES ('actor_critic', '{"gamma": 0, "weight": 3}'::jsonb), ('actor_critic', '{"weight": 3}'), ('dqn', '{"conservative": 0.1}')) l(learner, more);
 
--- A weight that is not given is chosen so that the next item is found as often: the rare item would be found more rarely.
-CREATE TABLE ends AS SELECT id, user_id, item_id, worth, ts FROM choices WHERE user_id <= 300 AND (ts <= 2 OR user_id % 3 > 0)
-UNION ALL SELECT 1000000 + user_id, user_id, 50, 1, 0 FROM generate_series(1, 300) user_id;
+-- A weight that is not given is chosen so that the next item is found as often: the rare item would be found more rarely. Where fewer users end
+-- with what is rare, the reward may count.
+CREATE VIEW starts AS SELECT 1000000 + user_id AS id, user_id, 50 AS item_id, 1::real AS worth, 0 AS ts FROM generate_series(1, 300) user_id;
+CREATE TABLE ends AS SELECT id, user_id, item_id, worth, ts FROM choices WHERE ts <= 2 OR user_id % 3 = 0 UNION ALL TABLE starts;
+CREATE TABLE tails AS SELECT id, user_id, item_id, worth, ts FROM choices WHERE ts <= 2 OR user_id % 3 > 0 UNION ALL TABLE starts;
 SELECT is(learned('chosen', 'ends', 'actor_critic', '{"gamma": 0}')->'weights'->0, '1', 'with a weight chosen on users held out');
 SELECT is(ARRAY[after('{50,1}', 'chosen'), after('{50,2}', 'chosen')], '{10,20}', 'what is frequent stays first');
+SELECT cmp_ok((learned('kept', 'tails', 'actor_critic', '{"gamma": 0}')->'weights'->1)::float8, '>', 0::float8, 'where it costs little the reward counts');
+SELECT rlrec_alter_agent('kept', options => (SELECT options FROM rlrec.agents WHERE name = 'kept') || '{"warm_start": "new"}') \g /dev/null
+SELECT is((SELECT metrics->'weights' FROM rlrec_train('kept')), (SELECT metrics->'weights' FROM rlrec.models WHERE agent = 'kept' AND version = 1),
+	'and a training without new events keeps its weight');
 
 -- Trainings go on from the version that serves, heads and all; weights travel; the number of threads changes nothing.
 SELECT rlrec_alter_agent('critic', options => (SELECT options FROM rlrec.agents WHERE name = 'critic') || '{"warm_start": "all", "epochs": 1, "learning_rate": 1e-9, "finish": 0}') \g /dev/null

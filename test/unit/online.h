@@ -378,7 +378,7 @@ run_start(Run *run, const RlrecOnlineLearner *learner, int state_size, int actio
 	learner->start(online);
 	learner->initialize(online);
 	replay->state_size = state_size;
-	replay->capacity = learner->capacity(online);
+	replay->capacity = learner->observe ? 1 : learner->capacity(online);
 	replay->state = allocated((size_t) replay->capacity * state_size * sizeof(float));
 	replay->next_state = allocated((size_t) replay->capacity * state_size * sizeof(float));
 	replay->action = allocated(replay->capacity * sizeof(int32));
@@ -423,7 +423,12 @@ run_observe(Run *run, const float *state, int action, float reward, const float 
 	replay->first = Max(0, replay->next - replay->capacity);
 	run->online.transitions++;
 	run->online.episodes += end != 0;
-	if (run->online.learner->due(&run->online, replay))
+	if (run->online.learner->observe)
+	{
+		run->online.learner->observe(&run->online, state, action, reward);
+		run->online.learned++;
+	}
+	else if (run->online.learner->due(&run->online, replay))
 		run->online.learner->learn(&run->online, replay);
 }
 

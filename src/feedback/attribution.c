@@ -1,0 +1,83 @@
+/*
+ * attribution.c
+ *	  What decisions came to.
+ *
+ * An event is credited to the decision that rlrec_feedback() named, else to the newest one that showed the item to the user at most `horizon`
+ * before; to none when there is none. A reward counts less the later it comes, horizon_discount ^ (delay / horizon), and the further down the
+ * item was shown, position_discount ^ (place - 1). Both are declared, so what an outcome says is what is learned.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "feedback/attribution.h"
+#include "learner/options.h"
+#include "store/catalog.h"
+
+#define DEFAULT_HORIZON SECS_PER_DAY	/* seconds */
+
+static const char credit[] =
+"WITH event AS (SELECT * FROM unnest($2, $3, $4, $5, $6) AS e(user_id, item, at, decision, reward)),"
+" credited AS ("
+" SELECT d.id, d.place, e.at, greatest(e.at - d.served_at, '0') AS delay, e.reward FROM event e, LATERAL ("
+"  SELECT d.id, d.served_at, s.place FROM rlrec.decision d, unnest(d.slate) WITH ORDINALITY AS s(choice, place)"
+"  WHERE d.agent = $1 AND d.user_id = e.user_id AND d.served_at BETWEEN e.at - make_interval(secs => $7) AND e.at"
+"   AND d.shortlist[s.choice] = e.item"
+"  ORDER BY d.served_at DESC, d.id DESC LIMIT 1) d"
+" WHERE e.decision = 0"
+" UNION ALL"
+" SELECT d.id, s.place, e.at, greatest(e.at - d.served_at, '0'), e.reward"
+" FROM event e JOIN rlrec.decision d ON d.id = e.decision AND d.agent = $1, unnest(d.slate) WITH ORDINALITY AS s(choice, place)"
+" WHERE d.shortlist[s.choice] = e.item)"
+" INSERT INTO rlrec.outcome AS o (decision, place, agent, reward, events, first_at)"
+" SELECT id, place, $1, sum(reward * power($8, extract(epoch FROM delay)::float8 / $7) * power($9, place - 1)), count(*), min(at)"
+" FROM credited GROUP BY id, place"
+" ON CONFLICT (decision, place) DO UPDATE SET reward = o.reward + EXCLUDED.reward, events = o.events + EXCLUDED.events,"
+" first_at = least(o.first_at, EXCLUDED.first_at)";
+
+/* The events as arrays, one a column of the query. */
+static void
+event_arrays(const RlrecFeedbackEvent *events, int64 n, Datum *arrays)
+{
+	Datum	   *user = palloc_extended(5 * n * sizeof(Datum), MCXT_ALLOC_HUGE);
+	Datum	   *item = user + n;
+	Datum	   *at = item + n;
+	Datum	   *decision = at + n;
+	Datum	   *reward = decision + n;
+
+	for (int64 i = 0; i < n; i++)
+	{
+		user[i] = PointerGetDatum(cstring_to_text_with_len(events[i].user, events[i].user_length));
+		item[i] = PointerGetDatum(cstring_to_text_with_len(events[i].item, events[i].item_length));
+		at[i] = TimestampTzGetDatum(events[i].time);
+		decision[i] = Int64GetDatum(events[i].decision);
+		reward[i] = Float8GetDatum(events[i].reward);
+	}
+	arrays[0] = PointerGetDatum(construct_array(user, n, TEXTOID, -1, false, TYPALIGN_INT));
+	arrays[1] = PointerGetDatum(construct_array(item, n, TEXTOID, -1, false, TYPALIGN_INT));
+	arrays[2] = PointerGetDatum(construct_array(at, n, TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	arrays[3] = PointerGetDatum(construct_array(decision, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	arrays[4] = PointerGetDatum(construct_array(reward, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+void
+rlrec_attribute(const RlrecAgent *agent, const RlrecFeedbackEvent *events, int64 n)
+{
+	Oid			types[] = {INT8OID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8OID, FLOAT8OID, FLOAT8OID};
+	Datum		values[9];
+	double		horizon = rlrec_option_real(agent->options, rlrec_agent_options, "horizon");
+
+	values[0] = Int64GetDatum(agent->id);
+	event_arrays(events, n, values + 1);
+	values[6] = Float8GetDatum(horizon > 0 ? horizon : DEFAULT_HORIZON);
+	values[7] = Float8GetDatum(rlrec_option_real(agent->options, rlrec_agent_options, "horizon_discount"));
+	values[8] = Float8GetDatum(rlrec_option_real(agent->options, rlrec_agent_options, "position_discount"));
+	SPI_connect();
+	rlrec_catalog_execute(credit, lengthof(types), types, values, NULL);
+	SPI_finish();
+}

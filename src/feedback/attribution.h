@@ -1,0 +1,13 @@
+/*
+ * attribution.h
+ *	  What decisions came to.
+ */
+#ifndef RLREC_ATTRIBUTION_H
+#define RLREC_ATTRIBUTION_H
+
+#include "feedback/feedback.h"
+
+/* Credits events to the decisions that showed their items, in rlrec.outcome. */
+extern void rlrec_attribute(const RlrecAgent *agent, const RlrecFeedbackEvent *events, int64 n);
+
+#endif							/* RLREC_ATTRIBUTION_H */

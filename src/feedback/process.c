@@ -1,0 +1,235 @@
+/*
+ * process.c
+ *	  Learning from committed feedback.
+ *
+ * Transactions that learn for one agent follow one another: each holds, until it ends, a lock that writes nothing, so that to look for
+ * feedback in vain costs no transaction id. The watermark is read after the lock is had; a snapshot from before, of REPEATABLE READ, ends
+ * in a serialization failure when the watermark's row is updated. watermark.c says why each event counts once.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "feedback/attribution.h"
+#include "feedback/learn.h"
+#include "feedback/process.h"
+#include "feedback/queue.h"
+#include "feedback/watermark.h"
+#include "store/catalog.h"
+#include "store/subscription.h"
+
+#define BATCH 10000				/* events that rlrec_process() learns at a time */
+
+/* Columns of rlrec.watermark, in the order of sql/feedback.sql */
+enum
+{
+	WATERMARK_AGENT = 1, WATERMARK_SEEN, WATERMARK_PARTIAL, WATERMARK_PARTIAL_ENTRIES
+};
+
+void
+rlrec_process_check(const RlrecAgent *agent)
+{
+	if (rlrec_feedback_mode(agent->id) == RLREC_FEEDBACK_DETACHED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("agent \"%s\" is not attached to its events", agent->name),
+				 errhint("Run SELECT rlrec_attach(%s).", quote_literal_cstr(agent->name))));
+}
+
+bool
+rlrec_process_lock(const RlrecAgent *agent, bool wait)
+{
+	LOCKTAG		tag;
+
+	if (wait)
+		LockRelationOid(agent->anchor, AccessShareLock);
+	else if (!ConditionalLockRelationOid(agent->anchor, AccessShareLock))
+		return false;
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, rlrec_catalog_relation("watermark"), agent->anchor, 0);
+	return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* An agent without a row has learned nothing of the queue. */
+static void
+read_watermark(const RlrecAgent *agent, RlrecWatermark *watermark)
+{
+	RlrecCatalogScan scan;
+	HeapTuple	tuple;
+	bool		isnull;
+
+	rlrec_catalog_begin(&scan, "watermark", "watermark_pkey", WATERMARK_AGENT, F_INT8EQ, Int64GetDatum(agent->id));
+	tuple = rlrec_catalog_next(&scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		TupleDesc	descriptor = RelationGetDescr(scan.table);
+		Datum		partial = heap_getattr(tuple, WATERMARK_PARTIAL, descriptor, &isnull);
+
+		rlrec_watermark_read(watermark, heap_getattr(tuple, WATERMARK_SEEN, descriptor, &isnull));
+		(void) heap_getattr(tuple, WATERMARK_PARTIAL, descriptor, &isnull);
+		watermark->partial = isnull ? 0 : DatumGetUInt64(partial);
+		watermark->partial_entries = DatumGetInt64(heap_getattr(tuple, WATERMARK_PARTIAL_ENTRIES, descriptor, &isnull));
+	}
+	else
+		rlrec_watermark_read(watermark, DirectFunctionCall1(pg_snapshot_in, CStringGetDatum("1:1:")));
+	rlrec_catalog_end(&scan);
+}
+
+static void
+write_watermark(const RlrecAgent *agent, const RlrecWatermark *watermark, int64 learned)
+{
+	Oid			types[] = {INT8OID, PG_SNAPSHOTOID, XID8OID, INT8OID, INT8OID};
+	Datum		values[5];
+	char		nulls[] = "     ";
+
+	values[0] = Int64GetDatum(agent->id);
+	values[1] = rlrec_watermark_datum(watermark);
+	values[2] = UInt64GetDatum(watermark->partial);
+	nulls[2] = watermark->partial ? ' ' : 'n';
+	values[3] = Int64GetDatum(watermark->partial_entries);
+	values[4] = Int64GetDatum(learned);
+	SPI_connect();
+	rlrec_catalog_execute("INSERT INTO rlrec.watermark AS w (agent, seen, partial, partial_entries, learned, batches, learned_at)"
+						  " VALUES ($1, $2, $3, $4, $5, 1, clock_timestamp())"
+						  " ON CONFLICT (agent) DO UPDATE SET seen = EXCLUDED.seen, partial = EXCLUDED.partial,"
+						  " partial_entries = EXCLUDED.partial_entries, learned = w.learned + EXCLUDED.learned,"
+						  " batches = w.batches + 1, learned_at = EXCLUDED.learned_at", 5, types, values, nulls);
+	SPI_finish();
+}
+
+/* The events of the rows that were not learned before, at most `most`; *next is the number of the first of the last row's that was left. */
+static RlrecFeedbackEvent *
+unpack_rows(const RlrecQueueRow *rows, int n_rows, int64 most, int64 *n, int64 *next)
+{
+	RlrecFeedbackEvent *events;
+	int64		capacity = 0;
+
+	for (int i = 0; i < n_rows; i++)
+		capacity += rows[i].n;
+	events = MemoryContextAllocHuge(CurrentMemoryContext, capacity * sizeof(RlrecFeedbackEvent));
+	*n = 0;
+	for (int i = 0; i < n_rows; i++)
+	{
+		const char *at = rows[i].packed;
+
+		for (*next = rows[i].first; *next < rows[i].first + rows[i].n && *n < most; (*next)++)
+		{
+			at = rlrec_queue_unpack(at, &events[*n]);
+			if (*next >= rows[i].first + rows[i].skip)
+				(*n)++;
+		}
+	}
+	return events;
+}
+
+/* What the watermark becomes: rows [n] were learned, the last of them up to the entry `next`; rest is the transaction of the first row that was left. */
+static void
+advance(RlrecWatermark *watermark, const RlrecQueueRow *rows, int n, int64 next, uint64 rest)
+{
+	const RlrecQueueRow *last = &rows[n - 1];
+	bool		complete = next == last->first + last->n && rest != last->xid;
+	RlrecWatermark now;
+
+	if (watermark->partial != 0)
+	{
+		if (complete)
+			rlrec_watermark_end_partial(watermark);
+		else
+			watermark->partial_entries = next;
+		return;
+	}
+	rlrec_watermark_now(&now);
+	if (complete && rest == 0)
+		*watermark = now;
+	else
+		rlrec_watermark_advance(watermark, &now, last->xid);
+	if (!complete)
+		rlrec_watermark_set_partial(watermark, last->xid, next);
+}
+
+/* With the lock held, under a snapshot of our own, which sees what was done when this returns. */
+static int64
+learn_batch(const RlrecAgent *agent, int64 most)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec feedback", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	RlrecWatermark watermark;
+	RlrecQueueRow *rows;
+	RlrecFeedbackEvent *events;
+	RlrecRole	saved;
+	int64		n = 0;
+	int64		next;
+	uint64		rest;
+	int			n_rows;
+
+	read_watermark(agent, &watermark);
+	rlrec_queue_read(agent->id, &watermark, most, &rows, &n_rows, &rest);
+	if (n_rows > 0)
+	{
+		events = unpack_rows(rows, n_rows, most, &n, &next);
+		rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
+		rlrec_attribute(agent, events, n);
+		rlrec_online_learn(agent, events, n);
+		rlrec_run_back(&saved);
+		advance(&watermark, rows, n_rows, next, rest);
+		write_watermark(agent, &watermark, n);
+		CommandCounterIncrement();
+		UpdateActiveSnapshotCommandId();
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return n;
+}
+
+/* Batches until all is learned that a snapshot sees, or only one. */
+static int64
+learn(const RlrecAgent *agent, int64 most, bool all)
+{
+	int64		learned = 0;
+	int64		n;
+
+	rlrec_queue_rotate();
+	(void) rlrec_process_lock(agent, true);
+	PushCopiedSnapshot(GetTransactionSnapshot());
+	if (rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_DETACHED)
+	{
+		do
+		{
+			CHECK_FOR_INTERRUPTS();
+			n = learn_batch(agent, most);
+			learned += n;
+		} while (all && n > 0);
+	}
+	PopActiveSnapshot();
+	return learned;
+}
+
+int64
+rlrec_process_batch(const RlrecAgent *agent, int64 most)
+{
+	return learn(agent, most, false);
+}
+
+PG_FUNCTION_INFO_V1(rlrec_process);
+Datum
+rlrec_process(PG_FUNCTION_ARGS)
+{
+	RlrecAgent *agent;
+
+	PreventCommandIfReadOnly("rlrec_process()");
+	PreventCommandDuringRecovery("rlrec_process()");
+	agent = rlrec_agent_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
+	rlrec_process_check(agent);
+	PG_RETURN_INT64(learn(agent, BATCH, true));
+}

@@ -1,0 +1,448 @@
+/*
+ * queue.c
+ *	  The queue of feedback: what committed transactions told, in three tables.
+ *
+ * A row holds some 8 KB of packed entries of one transaction for one agent. There is no index: readers go through all of it, so it has to stay
+ * small. Writers append to one of the tables, the current one, whose number is the last value of a sequence, which each session remembers
+ * until it hears of a change. Nothing depends on it that all agree: readers read all three, and a table is emptied only when
+ *	 - the lock that excludes writers until their transactions end is had at once (a prepared transaction may hold it for days; three tables,
+ *	   so that writing goes on in turn between the other two), and never waited for, as all that write would queue behind;
+ *	 - what is committed says that every row in it is learned by its agent, or that the agent is not attached any more;
+ *	 - and that is on disk, as the file is cut at once, as VACUUM does it, whatever becomes of this transaction. That needs no new file and no
+ *	   catalog rows, and the lock is given back at once.
+ * A reader that finds the table empty had no use for its rows: a watermark only grows, and what a reader has locked is the last one.
+ *
+ * Rows are written by heap_insert(), below the executor and its checks of rights: who may insert events may not write here.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "catalog/pg_control.h"
+#include "catalog/storage.h"
+#include "commands/sequence.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/inval.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/xid8.h"
+
+#include "compat.h"
+#include "feedback/queue.h"
+#include "store/catalog.h"
+
+#define TABLES 3
+#define TABLE_BYTES (8 * 1024 * 1024)
+
+/* Columns of a queue table, in the order of sql/feedback.sql */
+enum
+{
+	QUEUE_AGENT = 1, QUEUE_XID, QUEUE_FIRST, QUEUE_TOLD_AT, QUEUE_ENTRIES, QUEUE_DATA, QUEUE_N = QUEUE_DATA
+};
+
+/* ---------------------------------------------------------------- entries */
+
+/* What an entry starts with; user, item and type follow, and the decision if there is one. */
+typedef struct EntryHead
+{
+	int64		time;
+	float		reward;
+	uint16		user_length;
+	uint16		item_length;
+	uint16		type_length;	/* NO_TYPE for none */
+	uint16		has_decision;
+} EntryHead;
+
+#define NO_TYPE 0xFFFF
+
+bool
+rlrec_queue_pack(StringInfo packed, const RlrecFeedbackEvent *event)
+{
+	size_t		type_length = event->type ? event->type_length : 0;
+	EntryHead	head;
+
+	if (event->user_length > RLREC_QUEUE_MAX_BYTES || event->item_length > RLREC_QUEUE_MAX_BYTES || type_length > RLREC_QUEUE_MAX_BYTES ||
+		sizeof(head) + event->user_length + event->item_length + type_length + sizeof(int64) > RLREC_QUEUE_MAX_BYTES)
+		return false;
+	head.time = event->time;
+	head.reward = event->reward;
+	head.user_length = event->user_length;
+	head.item_length = event->item_length;
+	head.type_length = event->type ? type_length : NO_TYPE;
+	head.has_decision = event->decision != 0;
+	appendBinaryStringInfo(packed, (char *) &head, sizeof(head));
+	appendBinaryStringInfo(packed, event->user, event->user_length);
+	appendBinaryStringInfo(packed, event->item, event->item_length);
+	if (event->type)
+		appendBinaryStringInfo(packed, event->type, type_length);
+	if (event->decision != 0)
+		appendBinaryStringInfo(packed, (const char *) &event->decision, sizeof(int64));
+	return true;
+}
+
+const char *
+rlrec_queue_unpack(const char *at, RlrecFeedbackEvent *event)
+{
+	EntryHead	head;
+
+	memcpy(&head, at, sizeof(head));
+	at += sizeof(head);
+	memset(event, 0, sizeof(*event));
+	event->time = head.time;
+	event->reward = head.reward;
+	event->user = at;
+	event->user_length = head.user_length;
+	at += head.user_length;
+	event->item = at;
+	event->item_length = head.item_length;
+	at += head.item_length;
+	if (head.type_length != NO_TYPE)
+	{
+		event->type = at;
+		event->type_length = head.type_length;
+		at += head.type_length;
+	}
+	if (head.has_decision)
+	{
+		memcpy(&event->decision, at, sizeof(int64));
+		at += sizeof(int64);
+	}
+	return at;
+}
+
+/* ---------------------------------------------------------------- the tables */
+
+static Oid	tables[TABLES];		/* InvalidOid when not known */
+static Oid	sequence = InvalidOid;
+static int	current = -1;		/* number of the table to write to, -1 when not known */
+
+static void
+forget_tables(Datum argument pg_attribute_unused(), Oid relation)
+{
+	if (OidIsValid(relation) && relation != sequence && relation != tables[0] && relation != tables[1] && relation != tables[2])
+		return;
+	memset(tables, 0, sizeof(tables));
+	sequence = InvalidOid;
+	current = -1;
+}
+
+void
+rlrec_queue_init(void)
+{
+	CacheRegisterRelcacheCallback(forget_tables, (Datum) 0);
+}
+
+static Oid
+table_oid(int i)
+{
+	static const char *const names[TABLES] = {"queue_0", "queue_1", "queue_2"};
+
+	if (!OidIsValid(tables[i]))
+		tables[i] = rlrec_catalog_relation(names[i]);
+	return tables[i];
+}
+
+static int
+current_table(void)
+{
+	Oid			oid = OidIsValid(sequence) ? sequence : rlrec_catalog_relation("queue_segment");
+	Relation	relation;
+	Buffer		buffer;
+	Page		page;
+	HeapTupleHeader item;
+	int			value;
+
+	if (current >= 0)
+		return current;
+	relation = relation_open(oid, AccessShareLock);
+	buffer = ReadBuffer(relation, 0);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	item = (HeapTupleHeader) PageGetItem(page, PageGetItemId(page, FirstOffsetNumber));
+	value = (int) ((Form_pg_sequence_data) ((char *) item + item->t_hoff))->last_value;
+	UnlockReleaseBuffer(buffer);
+	relation_close(relation, AccessShareLock);
+	sequence = oid;
+	current = Max(0, Min(TABLES - 1, value));
+	return current;
+}
+
+int64
+rlrec_queue_write(int64 agent, int64 first, const char *packed, size_t length)
+{
+	Relation	table = table_open(table_oid(current_table()), RowExclusiveLock);
+	const char *end = packed + length;
+	Datum		values[QUEUE_N];
+	bool		nulls[QUEUE_N] = {false};
+	bytea	   *data = palloc(VARHDRSZ + RLREC_QUEUE_MAX_BYTES);
+
+	values[QUEUE_AGENT - 1] = Int64GetDatum(agent);
+	values[QUEUE_XID - 1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	values[QUEUE_TOLD_AT - 1] = TimestampTzGetDatum(GetCurrentStatementStartTimestamp());
+	values[QUEUE_DATA - 1] = PointerGetDatum(data);
+	while (packed < end)
+	{
+		const char *at = packed;
+		int			entries = 0;
+		HeapTuple	tuple;
+
+		while (at < end)
+		{
+			RlrecFeedbackEvent event;
+			const char *next = rlrec_queue_unpack(at, &event);
+
+			if (next - packed > RLREC_QUEUE_MAX_BYTES)
+				break;
+			at = next;
+			entries++;
+		}
+		memcpy(VARDATA(data), packed, at - packed);
+		SET_VARSIZE(data, VARHDRSZ + (at - packed));
+		values[QUEUE_FIRST - 1] = Int64GetDatum(first);
+		values[QUEUE_ENTRIES - 1] = Int32GetDatum(entries);
+		tuple = heap_form_tuple(RelationGetDescr(table), values, nulls);
+		heap_insert(table, tuple, GetCurrentCommandId(true), 0, NULL);
+		heap_freetuple(tuple);
+		packed = at;
+		first += entries;
+	}
+	pfree(data);
+	table_close(table, NoLock);
+	return first;
+}
+
+/* ---------------------------------------------------------------- reading */
+
+/* The first rows so far */
+typedef struct Reader
+{
+	int64		agent;
+	const RlrecWatermark *watermark;
+	uint64		own;			/* the transaction that reads: it has not ended */
+	int64		most;
+	RlrecQueueRow *rows;
+	int			n;
+	int			capacity;
+	int64		entries;
+	uint64		rest;			/* the first transaction of which rows were left, 0 for none */
+	int64		rest_first;
+} Reader;
+
+static int
+compare_rows(const void *a, const void *b)
+{
+	const RlrecQueueRow *x = a;
+	const RlrecQueueRow *y = b;
+
+	if (x->xid != y->xid)
+		return x->xid < y->xid ? -1 : 1;
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* Whether rows that come before this one were left already. */
+static bool
+is_beyond(const Reader *reader, uint64 xid, int64 first)
+{
+	return reader->rest != 0 && (xid > reader->rest || (xid == reader->rest && first >= reader->rest_first));
+}
+
+/* Keeps the first rows that have `most` entries or more. */
+static void
+keep_first(Reader *reader)
+{
+	int			n = 0;
+
+	qsort(reader->rows, reader->n, sizeof(RlrecQueueRow), compare_rows);
+	reader->entries = 0;
+	while (n < reader->n && reader->entries < reader->most)
+	{
+		reader->entries += reader->rows[n].n - reader->rows[n].skip;
+		n++;
+	}
+	if (n < reader->n && !is_beyond(reader, reader->rows[n].xid, reader->rows[n].first))
+	{
+		reader->rest = reader->rows[n].xid;
+		reader->rest_first = reader->rows[n].first;
+	}
+	for (int i = n; i < reader->n; i++)
+		pfree(reader->rows[i].packed);
+	reader->n = n;
+}
+
+static bool
+is_due(const Reader *reader, uint64 xid, int64 end)
+{
+	const RlrecWatermark *watermark = reader->watermark;
+
+	if (xid == reader->own)
+		return false;
+	if (watermark->partial != 0)
+		return xid == watermark->partial && end > watermark->partial_entries;
+	return !rlrec_watermark_has(watermark, xid);
+}
+
+static void
+read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor)
+{
+	bool		isnull;
+	uint64		xid = DatumGetUInt64(heap_getattr(tuple, QUEUE_XID, descriptor, &isnull));
+	int64		first = DatumGetInt64(heap_getattr(tuple, QUEUE_FIRST, descriptor, &isnull));
+	int			n = DatumGetInt32(heap_getattr(tuple, QUEUE_ENTRIES, descriptor, &isnull));
+	struct varlena *data;
+	RlrecQueueRow *row;
+
+	if (!is_due(reader, xid, first + n))
+		return;
+	if (is_beyond(reader, xid, first))
+		return;
+	data = (struct varlena *) DatumGetPointer(heap_getattr(tuple, QUEUE_DATA, descriptor, &isnull));
+	if (reader->n == reader->capacity)
+	{
+		reader->capacity = Max(64, 2 * reader->capacity);
+		reader->rows = reader->rows ? repalloc_huge(reader->rows, reader->capacity * sizeof(RlrecQueueRow)) :
+			palloc(reader->capacity * sizeof(RlrecQueueRow));
+	}
+	row = &reader->rows[reader->n++];
+	row->xid = xid;
+	row->first = first;
+	row->n = n;
+	row->skip = xid == reader->watermark->partial ? (int) Max(0, reader->watermark->partial_entries - first) : 0;
+	row->packed = palloc(VARSIZE_ANY_EXHDR(data));
+	memcpy(row->packed, VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data));
+	reader->entries += n - row->skip;
+	if (reader->entries >= 2 * reader->most + RLREC_QUEUE_MAX_BYTES)
+		keep_first(reader);
+}
+
+void
+rlrec_queue_read(int64 agent, const RlrecWatermark *watermark, int64 most, RlrecQueueRow **rows, int *n, uint64 *rest)
+{
+	Reader		reader = {0};
+
+	reader.agent = agent;
+	reader.watermark = watermark;
+	reader.own = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
+	reader.most = most;
+	for (int i = 0; i < TABLES; i++)
+	{
+		Relation	table = table_open(table_oid(i), AccessShareLock);
+		TableScanDesc scan = table_beginscan_strat(table, GetActiveSnapshot(), 0, NULL, true, false);
+		HeapTuple	tuple;
+
+		while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+		{
+			bool		isnull;
+
+			CHECK_FOR_INTERRUPTS();
+			if (DatumGetInt64(heap_getattr(tuple, QUEUE_AGENT, RelationGetDescr(table), &isnull)) == agent)
+				read_row(&reader, tuple, RelationGetDescr(table));
+		}
+		table_endscan(scan);
+		table_close(table, AccessShareLock);
+	}
+	keep_first(&reader);
+	*rows = reader.rows;
+	*n = reader.n;
+	*rest = reader.rest;
+}
+
+/* ---------------------------------------------------------------- rotation */
+
+static BlockNumber
+table_blocks(int i)
+{
+	Relation	table = table_open(table_oid(i), AccessShareLock);
+	BlockNumber blocks = RelationGetNumberOfBlocks(table);
+
+	table_close(table, AccessShareLock);
+	return blocks;
+}
+
+/* Whether what is committed by now has no row in the table that an attached agent still has to learn from. */
+static bool
+is_learned(int i)
+{
+	RlrecRole	saved;
+	char	   *query = psprintf("SELECT FROM rlrec.queue_%d q JOIN rlrec.subscription s USING (agent) JOIN rlrec.agent a ON a.id = s.agent"
+								 " JOIN pg_class c ON c.oid = a.anchor AND c.relkind = 'S' AND c.relnamespace = 'rlrec'::regnamespace"
+								 " LEFT JOIN rlrec.watermark w ON w.agent = s.agent"
+								 " WHERE w.seen IS NULL OR NOT pg_visible_in_snapshot(q.xid, w.seen)", i);
+	bool		learned;
+
+	rlrec_run_as(&saved, rlrec_catalog_owner(), SECURITY_LOCAL_USERID_CHANGE);
+	PushActiveSnapshot(GetLatestSnapshot());
+	SPI_connect();
+	if (SPI_execute(query, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read rlrec.queue_%d", i);
+	learned = SPI_processed == 0;
+	SPI_finish();
+	PopActiveSnapshot();
+	rlrec_run_back(&saved);
+	return learned;
+}
+
+/* Puts on disk what was committed up to now. */
+static void
+flush_log(void)
+{
+	char		nothing = 0;
+
+	XLogBeginInsert();
+	XLogRegisterData(&nothing, sizeof(nothing));
+	XLogFlush(XLogInsert(RM_XLOG_ID, XLOG_NOOP));
+}
+
+/* Empties a table that has been learned from, if nobody uses it. */
+static void
+empty_table(int i)
+{
+	Relation	table;
+
+	if (table_blocks(i) == 0 || !is_learned(i) || !ConditionalLockRelationOid(table_oid(i), AccessExclusiveLock))
+		return;
+	table = table_open(table_oid(i), NoLock);
+	if (is_learned(i))
+	{
+		flush_log();
+		RelationTruncate(table, 0);
+	}
+	table_close(table, AccessExclusiveLock);
+}
+
+void
+rlrec_queue_rotate(void)
+{
+	int			now;
+
+	/* What this transaction did so far may yet be undone, and has to be seen neither by is_learned(). */
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		return;
+	current = -1;
+	now = current_table();
+	for (int i = 0; i < TABLES; i++)
+		if (i != now)
+			empty_table(i);
+	if (table_blocks(now) < TABLE_BYTES / BLCKSZ)
+		return;
+	for (int i = 1; i < TABLES; i++)
+	{
+		int			next = (now + i) % TABLES;
+
+		if (table_blocks(next) > 0)
+			continue;
+		while (nextval_internal(sequence, false) != next)
+			;
+		CacheInvalidateRelcacheByRelid(sequence);
+		current = -1;
+		return;
+	}
+}

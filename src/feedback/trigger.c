@@ -1,0 +1,238 @@
+/*
+ * trigger.c
+ *	  The trigger on an agent's events table.
+ *
+ * Anybody may put a trigger function on a table of his own, so the function trusts nothing but what rlrec_attach() wrote down: it teaches an
+ * agent only if it is called as the trigger of the agent's name, rlrec_NAME, on the agent's events table or a partition of it, while the agent
+ * is attached. Names of triggers are unique in a table, and a partition's copy keeps its name.
+ *
+ * What a session knows of a trigger it keeps until it hears of a change of the relation, the events table or the agent's anchor; altering an
+ * agent sends word of a change of its events table.
+ *
+ * An UPDATE that moves a row to another partition deletes it in one and inserts it in the other. The trigger of a partitioned table fires
+ * on DELETE too, for the INSERT half comes next at the same depth and of the same command, and is passed over.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/partition.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "executor/tuptable.h"
+#include "utils/fmgrprotos.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "feedback/buffer.h"
+#include "feedback/trigger.h"
+#include "store/event_stream.h"
+#include "store/subscription.h"
+
+/* What this session knows of a trigger */
+typedef struct Attachment
+{
+	Oid			trigger;		/* hash key */
+	bool		valid;			/* nothing below has changed */
+	Oid			relation;
+	Oid			events;			/* the relation, or the root of which it is a partition */
+	Oid			anchor;
+	MemoryContext context;		/* of agent and reader; NULL for none */
+	RlrecAgent *agent;			/* NULL when the trigger teaches nobody */
+	RlrecRowReader *reader;
+} Attachment;
+
+static HTAB *attachments = NULL;
+static Attachment *last = NULL; /* that was found */
+
+static void
+forget_relation(Datum argument pg_attribute_unused(), Oid relation)
+{
+	HASH_SEQ_STATUS status;
+	Attachment *attachment;
+
+	if (attachments == NULL)
+		return;
+	hash_seq_init(&status, attachments);
+	while ((attachment = hash_seq_search(&status)) != NULL)
+		if (!OidIsValid(relation) || relation == attachment->relation || relation == attachment->events || relation == attachment->anchor)
+			attachment->valid = false;
+}
+
+void
+rlrec_trigger_init(void)
+{
+	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
+}
+
+static void
+tell(void *argument, const RlrecEvent *row)
+{
+	const RlrecAgent *agent = ((Attachment *) argument)->agent;
+	RlrecFeedbackEvent event;
+
+	event.user = row->user;
+	event.user_length = row->user_length;
+	event.item = row->item;
+	event.item_length = row->item_length;
+	event.type = row->type;
+	event.type_length = row->type_length;
+	event.decision = 0;
+	event.time = agent->time_column ? row->time : GetCurrentStatementStartTimestamp();
+	event.reward = row->reward;
+	if (!rlrec_buffer_add(agent->id, &event))
+		ereport(WARNING,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("agent \"%s\" does not learn from an event whose ids are too long", agent->name)));
+}
+
+/* The agent that a trigger teaches, NULL for none. */
+static RlrecAgent *
+taught_agent(const Trigger *trigger, Relation relation)
+{
+	RlrecAgent *agent;
+
+	if (strncmp(trigger->tgname, RLREC_TRIGGER_PREFIX, strlen(RLREC_TRIGGER_PREFIX)) != 0)
+		return NULL;
+	agent = rlrec_agent_find(trigger->tgname + strlen(RLREC_TRIGGER_PREFIX));
+	if (agent == NULL || !OidIsValid(agent->events) || rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_ROW)
+		return NULL;
+	if (agent->events != RelationGetRelid(relation) &&
+		!(relation->rd_rel->relispartition && list_member_oid(get_partition_ancestors(RelationGetRelid(relation)), agent->events)))
+		return NULL;
+	return agent;
+}
+
+static void
+learn_about(Attachment *attachment, const Trigger *trigger, Relation relation)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec trigger", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	RlrecAgent *agent;
+	RlrecRowReader *reader = NULL;
+
+	attachment->relation = RelationGetRelid(relation);
+	attachment->events = attachment->anchor = InvalidOid;
+	attachment->valid = true;	/* unless word of a change comes from here on */
+	PushActiveSnapshot(GetLatestSnapshot());
+	agent = taught_agent(trigger, relation);
+	if (agent)
+	{
+		attachment->events = agent->events;
+		attachment->anchor = agent->anchor;
+		reader = rlrec_row_reader_create(agent, relation, tell, attachment);
+	}
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, TopMemoryContext);
+	if (attachment->context)
+		MemoryContextDelete(attachment->context);
+	attachment->context = context;
+	attachment->agent = agent;
+	attachment->reader = reader;
+}
+
+static Attachment *
+find_attachment(const Trigger *trigger, Relation relation)
+{
+	bool		found;
+
+	if (last && last->valid && last->trigger == trigger->tgoid)
+		return last;
+	if (attachments == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(Attachment)};
+
+		attachments = hash_create("rlrec triggers", 16, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	last = hash_search(attachments, &trigger->tgoid, HASH_ENTER, &found);
+	if (!found)
+		memset((char *) last + sizeof(Oid), 0, sizeof(Attachment) - sizeof(Oid));
+	if (!last->valid)
+	{
+		Attachment *attachment = last;
+
+		last = NULL;
+		PG_TRY();
+		{
+			learn_about(attachment, trigger, relation);
+		}
+		PG_CATCH();
+		{
+			attachment->valid = false;
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+		last = attachment;
+	}
+	return last;
+}
+
+/* ---------------------------------------------------------------- rows that move between partitions */
+
+/* The DELETE half of the last UPDATE that moved a row, until its INSERT half comes */
+static struct
+{
+	Oid			trigger;		/* of the root; InvalidOid for none */
+	TransactionId transaction;
+	CommandId	command;
+	int			depth;
+}			moved;
+
+static int
+trigger_depth(void)
+{
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+}
+
+static void
+note_move(Oid events, HeapTupleHeader old)
+{
+	if (!HeapTupleHeaderIndicatesMovedPartitions(old))
+		return;
+	moved.trigger = events;
+	moved.transaction = GetTopTransactionId();
+	moved.command = HeapTupleHeaderGetCmax(old);
+	moved.depth = trigger_depth();
+}
+
+static bool
+is_move(Oid events, HeapTupleHeader new)
+{
+	if (moved.trigger != events || moved.transaction != GetTopTransactionId() || moved.command != HeapTupleHeaderGetCmin(new) ||
+		moved.depth != trigger_depth())
+		return false;
+	moved.trigger = InvalidOid;
+	return true;
+}
+
+/* ---------------------------------------------------------------- the function */
+
+PG_FUNCTION_INFO_V1(rlrec_feedback_trigger);
+Datum
+rlrec_feedback_trigger(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	Attachment *attachment;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("rlrec_feedback_trigger() can only be called as a trigger")));
+	if (!TRIGGER_FIRED_AFTER(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event))
+		return PointerGetDatum(NULL);
+	attachment = find_attachment(data->tg_trigger, data->tg_relation);
+	if (attachment->agent == NULL)
+		return PointerGetDatum(NULL);
+	if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
+		note_move(attachment->events, data->tg_trigtuple->t_data);
+	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event) &&
+			 !(OidIsValid(moved.trigger) && is_move(attachment->events, data->tg_trigtuple->t_data)))
+		rlrec_row_reader_read(attachment->reader, data->tg_trigslot);
+	return PointerGetDatum(NULL);
+}

@@ -1,0 +1,29 @@
+/*
+ * subscription.h
+ *	  Which agents are attached to their events, and the triggers of those that are.
+ */
+#ifndef RLREC_SUBSCRIPTION_H
+#define RLREC_SUBSCRIPTION_H
+
+#include "store/agent.h"
+
+typedef enum RlrecFeedbackMode
+{
+	RLREC_FEEDBACK_DETACHED,	/* the agent learns from nothing until it is trained */
+	RLREC_FEEDBACK_ROW,			/* a trigger queues each row */
+	RLREC_FEEDBACK_RANGE,		/* a trigger queues ranges of the primary key */
+	RLREC_FEEDBACK_NONE			/* there is no trigger; what rlrec_feedback() tells */
+} RlrecFeedbackMode;
+
+#define RLREC_TRIGGER_PREFIX "rlrec_"
+
+/* The active snapshot is used. */
+extern RlrecFeedbackMode rlrec_feedback_mode(int64 agent);
+
+/* Drops the trigger of the agent from its events table, if it is there. */
+extern void rlrec_feedback_drop_trigger(const char *agent, Oid events);
+
+/* Makes all sessions read anew, from the commit on, what they remember of an agent's trigger. */
+extern void rlrec_feedback_changed(const RlrecAgent *agent);
+
+#endif							/* RLREC_SUBSCRIPTION_H */
