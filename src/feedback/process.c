@@ -191,11 +191,13 @@ learn_batch(const RlrecAgent *agent, int64 most, bool *done)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	RlrecWatermark watermark;
 	RlrecQueueRow *rows;
-	Batch		batch = {palloc(sizeof(RlrecFeedbackEvent)), 0, 1};
+	Batch		batch = {0};
 	RlrecRole	saved;
 	uint64		rest;
 	int			n_rows;
 
+	batch.capacity = 1;
+	batch.events = palloc(sizeof(RlrecFeedbackEvent));
 	read_watermark(agent, &watermark);
 	rlrec_queue_read(agent->id, &watermark, most, &rows, &n_rows, &rest);
 	if (n_rows > 0)

@@ -126,8 +126,11 @@ collect(void *argument, const RlrecEvent *row)
 RlrecFeedbackEvent *
 rlrec_range_read(const RlrecAgent *agent, const RlrecQueueEntry *range, int64 *n)
 {
-	Collector	collector = {agent->time_column != NULL, palloc_array(RlrecFeedbackEvent, ROWS), 0, ROWS};
+	Collector	collector = {0};
 
+	collector.has_time = agent->time_column != NULL;
+	collector.capacity = ROWS;
+	collector.events = palloc(ROWS * sizeof(RlrecFeedbackEvent));
 	rlrec_events_stream_range(agent, range->low, range->high, range->xmin, range->cmin, collect, &collector);
 	*n = collector.n;
 	return collector.events;
