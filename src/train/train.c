@@ -158,8 +158,9 @@ earns_more(const RlrecAgent *agent, const RlrecFit *fit, const RlrecModelRow *ro
 	}
 	ereport(NOTICE,
 			(errmsg("version %d keeps serving agent \"%s\"", row->version, agent->name),
-			 errdetail("By %lld of its matured decisions for %lld users, of mean reward %.4g, another trained before them would have earned %.4g more, at"
-					   " least %.4g; the log tells of %.0f %% of what it would show.", (long long) gain.decisions, (long long) gain.users, gain.incumbent,
+			 n == 0 ? errdetail("None of its decisions has matured, so nothing proves another better.") :
+			 errdetail("By %lld of its matured decisions for %lld users, of mean reward %.4g, the candidate would have earned %.4g more, at least %.4g;"
+					   " the log tells of %.0f %% of what it would show.", (long long) gain.decisions, (long long) gain.users, gain.incumbent,
 					   gain.gain, gain.lower, 100 * Min(gain.support, 1))));
 	return false;
 }
