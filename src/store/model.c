@@ -368,6 +368,8 @@ rlrec_model_trim(const RlrecAgent *agent)
 						  "   AND id NOT IN (SELECT id FROM old))", 2, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.deployment d WHERE agent = $1"
 						  " AND NOT EXISTS (SELECT FROM rlrec.model m WHERE m.id = d.model)", 1, types, values, NULL);
+	rlrec_catalog_execute("DELETE FROM rlrec.seen s WHERE agent = $1 AND model <> 0"
+						  " AND NOT EXISTS (SELECT FROM rlrec.model m WHERE m.id = s.model)", 1, types, values, NULL);
 }
 
 PG_FUNCTION_INFO_V1(rlrec_deploy);
