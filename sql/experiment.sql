@@ -34,3 +34,10 @@ COMMENT ON COLUMN rlrec.drift.reference_deviation IS 'standard deviation of the 
 COMMENT ON COLUMN rlrec.drift.statistic IS 'Page''s, in those standard deviations: the most that it has been';
 COMMENT ON COLUMN rlrec.drift.threshold IS 'option rollback: above it the agent goes back; 0 for never';
 GRANT SELECT ON rlrec.drift TO PUBLIC;
+
+CREATE FUNCTION rlrec_maintain(agent text)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'rlrec_maintain_agent';
+COMMENT ON FUNCTION rlrec_maintain(text) IS
+'What the worker does for an attached agent about once a minute: rlrec_check_drift(), and the work of rlrec_trim_decisions(). Only for the owner.';

@@ -85,7 +85,7 @@ history_before(Gate *gate, const char *user, int64 time, RlrecItemSet *seen)
 	int64	   *times = palloc(Max(n, 1) * sizeof(int64));
 	float	   *reward = palloc(Max(n, 1) * sizeof(float));
 	uint8	   *type = palloc(Max(n, 1) * sizeof(uint8));
-	RlrecHistory history = {0, item, times, reward, type, time, {user, strlen(user)}};
+	RlrecHistory history = {0, item, times, reward, type, time, {user, strlen(user)}, NULL};
 
 	if (u >= 0)
 		history.key = rlrec_events_key(events, u);
