@@ -4,9 +4,17 @@
  */
 #include "postgres.h"
 
+#include "executor/spi.h"
+
 #include "feedback/maintain.h"
+#include "store/decision.h"
+
+#define TRIM 10000				/* decisions a minute at most, so that no transaction is long */
 
 void
-rlrec_maintain(const RlrecAgent *agent pg_attribute_unused())
+rlrec_maintain(const RlrecAgent *agent)
 {
+	SPI_connect();
+	(void) rlrec_decisions_trim(agent, TRIM);
+	SPI_finish();
 }
