@@ -108,9 +108,12 @@ rlrec_decisions_trim(const RlrecAgent *agent, int most)
 
 	if (seconds <= 0)
 		return 0;
-	return (int64) rlrec_catalog_execute("DELETE FROM rlrec.decision WHERE id = ANY (ARRAY(SELECT id FROM rlrec.decision WHERE agent = $1"
+	return (int64) rlrec_catalog_execute("WITH old AS (DELETE FROM rlrec.decision WHERE id = ANY (ARRAY("
+										 "SELECT id FROM rlrec.decision WHERE agent = $1"
 										 " AND served_at < pg_catalog.now() - pg_catalog.make_interval(secs => $2)"
-										 " ORDER BY served_at LIMIT $3))", 3, types, values, NULL);
+										 " ORDER BY served_at LIMIT $3)) RETURNING id),"
+										 " o AS (DELETE FROM rlrec.outcome WHERE decision IN (SELECT id FROM old))"
+										 " SELECT FROM old", 3, types, values, NULL);
 }
 
 /* rlrec_trim_decisions(agent, most) */

@@ -1,0 +1,12 @@
+/*
+ * maintain.c
+ *	  What is to be done for an attached agent from time to time: each part adds its line.
+ */
+#include "postgres.h"
+
+#include "feedback/maintain.h"
+
+void
+rlrec_maintain(const RlrecAgent *agent pg_attribute_unused())
+{
+}
