@@ -363,7 +363,10 @@ learn_anew(Learner *learner)
 	learner->seen = learner->now;
 }
 
-/* What was told before, and so is in the rows. A subtransaction that ended after the watermark may pass for one that did before. */
+/*
+ * What was told before, and so is in the rows. The watermark knows top-level transactions only: what a subtransaction wrote may pass for told
+ * before while it waits for a later batch than this one, and then an event that comes late is counted as if it were not.
+ */
 static void
 read_told(Learner *learner)
 {
@@ -418,8 +421,11 @@ mark_told(Learner *learner, UserLog *log, void *argument)
 		}
 		if (found < 0)
 			rlrec_learned_visit(&learner->rows->learned, &learner->items[item].id);
-		else
-			log->place[found].lesson = !log->place[found].old;
+		else if (!log->place[found].old)
+		{
+			log->place[found].lesson = true;
+			log->place[found].known = false;
+		}
 	}
 }
 
