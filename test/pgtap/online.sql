@@ -1,6 +1,6 @@
 -- What agents learn between trainings: counts as training would have counted, each event once whatever version serves, and seen when it is served.
 SET client_min_messages = warning;
-SELECT plan(75);
+SELECT plan(77);
 
 CREATE TABLE items (id int PRIMARY KEY, name text);
 INSERT INTO items SELECT i, 'thing ' || i FROM generate_series(1, 40) i;
@@ -205,11 +205,24 @@ SELECT is((SELECT visits FROM rlrec.online WHERE agent = 'blend'), 130::bigint, 
 SELECT cmp_ok((SELECT states FROM rlrec.online WHERE agent = 'blend'), '>', 10::bigint, 'the parts learn');
 SELECT isnt((SELECT array_agg(score ORDER BY i) FROM before), (SELECT array_agg(rlrec_score('blend', 3, i) ORDER BY i) FROM generate_series(1, 40) i), 'and are blended');
 
+-- ---------------------------------------------------------------- more than one batch, in a transaction and in two
+SELECT FROM make('late', 'markov', NULL);
+SELECT FROM train('late');
+SELECT FROM rlrec_attach('late');
+CREATE FUNCTION many(a int, b int) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO events (user_id, item_id, at, stars) SELECT random_of(n, 5, 100), 1 + random_of(n, 6, 40), timestamptz '2025-06-01' + n * interval '1 s', 1 FROM generate_series(a, b) n $$;
+SELECT FROM many(1, 4000);
+SELECT FROM many(4001, 15000);
+SELECT is(rlrec_process('late'), 15000::bigint, 'more events than are learned at a time');
+SELECT FROM make('trained', 'markov', NULL);
+SELECT FROM train('trained');
+SELECT cmp_ok(deviation('late', 'trained'), '<', 1e-5::float8, 'count as at once');
+
 -- ---------------------------------------------------------------- bounds, and the end
 SELECT FROM make('small', 'markov', '{"online_states": 3, "online_entries": 2}');
 SELECT FROM train('small');
 SELECT FROM rlrec_attach('small');
-INSERT INTO events (user_id, item_id, at, stars) SELECT 300 + n / 4, 1 + n % 20, timestamptz '2025-05-01' + n * interval '1 s', 1 FROM generate_series(0, 799) n;
+INSERT INTO events (user_id, item_id, at, stars) SELECT 300 + n / 4, 1 + n % 20, timestamptz '2025-07-01' + n * interval '1 s', 1 FROM generate_series(0, 799) n;
 SELECT is(rlrec_process('small'), 800::bigint, 'a bounded agent');
 SELECT is((SELECT states FROM rlrec.online WHERE agent = 'small'), 3::bigint, 'keeps as many states as it may');
 SELECT is((SELECT max(n) FROM (SELECT count(*) AS n FROM rlrec.qtable t JOIN rlrec.agent a ON a.id = t.agent, rlrec_qtable_entries(t.entries) WHERE a.name = 'small' GROUP BY t.state, t.part) e),
