@@ -77,14 +77,12 @@ policy_of(const RlrecRequest *request, const Jsonb *context)
 }
 
 /*
- * Standard errors of the shortlist's scores. Where the learner has none, those of the mean of as many observations as users had the item,
- * and one: range of the shortlist's scores / sqrt(1 + users), the posterior of Agrawal and Goyal 2013 for scores brought to 0 .. 1.
+ * Standard errors of scores of which nothing else is known: those of the mean of as many observations as users had the item, and one:
+ * range of the shortlist's scores / sqrt(1 + users), the posterior of Agrawal and Goyal 2013 for scores brought to 0 .. 1.
  */
-static float *
-uncertainty_of(const RlrecRequest *request, int n, const RlrecRecommendation *best)
+static void
+errors_by_count(const RlrecModel *model, int n, const RlrecRecommendation *best, float *error)
 {
-	const RlrecModel *model = request->model;
-	float	   *error = palloc(Max(n, 1) * sizeof(float));
 	float		least = INFINITY;
 	float		greatest = -INFINITY;
 
@@ -97,20 +95,23 @@ uncertainty_of(const RlrecRequest *request, int n, const RlrecRecommendation *be
 	}
 	for (int i = 0; i < n; i++)
 		error[i] = (greatest > least ? greatest - least : 1) / sqrt(1 + (best[i].index < 0 ? 0 : model->count[best[i].index]));
-	if (model->learner->uncertainty && strcmp(request->source, rlrec_popularity.name) != 0)
-	{
-		int32	   *known = palloc(Max(n, 1) * sizeof(int32));
-		float	   *value = palloc(Max(n, 1) * sizeof(float));
-		int			n_known = 0;
+}
 
-		while (n_known < n && best[n_known].index >= 0)
-		{
-			known[n_known] = best[n_known].index;
-			n_known++;
-		}
-		model->learner->uncertainty(model, &request->history, n_known, known, value);
-		memcpy(error, value, n_known * sizeof(float));
-	}
+/* Standard errors of the shortlist's scores: the learner's, where it has any and spoke; items that the model does not know are the last. */
+static float *
+uncertainty_of(const RlrecRequest *request, int n, const RlrecRecommendation *best)
+{
+	const RlrecModel *model = request->model;
+	float	   *error = palloc(Max(n, 1) * sizeof(float));
+	int32	   *known = palloc(Max(n, 1) * sizeof(int32));
+	int			n_known = 0;
+
+	errors_by_count(model, n, best, error);
+	if (model->learner->uncertainty == NULL || strcmp(request->source, rlrec_popularity.name) == 0)
+		return error;
+	for (; n_known < n && best[n_known].index >= 0; n_known++)
+		known[n_known] = best[n_known].index;
+	model->learner->uncertainty(model, &request->history, n_known, known, error);
 	return error;
 }
 
