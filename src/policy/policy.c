@@ -43,15 +43,19 @@ static const RlrecOption logged_options[] = {
 	{NULL}
 };
 
-static RlrecExploration
-strategy(const Jsonb *options)
+RlrecExploration
+rlrec_exploration_find(const char *name)
 {
-	char	   *name = rlrec_option_choice(options, rlrec_explore_options, "explore");
-
 	for (int i = 0; i < (int) lengthof(strategies); i++)
 		if (strcmp(strategies[i], name) == 0)
 			return (RlrecExploration) i;
 	elog(ERROR, "unknown exploration \"%s\"", name);
+}
+
+static RlrecExploration
+strategy(const Jsonb *options)
+{
+	return rlrec_exploration_find(rlrec_option_choice(options, rlrec_explore_options, "explore"));
 }
 
 RlrecPolicy
