@@ -147,7 +147,7 @@ static void
 weigh(Gate *gate, const RlrecMaturedDecision *decision, double *weight)
 {
 	RlrecRequest request = {0};
-	RlrecPolicy policy = rlrec_policy_read(gate->agent->options, 0);
+	RlrecPolicy policy = rlrec_serve_policy(gate->agent, gate->model, 0);
 	RlrecShortlist shortlist = {0};
 	RlrecRecommendation *best;
 	int			most = rlrec_policy_shortlist(gate->agent->options, decision->k);
@@ -175,7 +175,6 @@ weigh(Gate *gate, const RlrecMaturedDecision *decision, double *weight)
 	for (int i = 0; i < shortlist.n; i++)
 		logit[i] = best[i].score;
 	shortlist.logit = logit;
-	policy.reranked = rlrec_rerank_matters(&gate->rerank);
 	policy.seed = (uint64) decision->id;
 	if (rlrec_policy_is_uncertain(&policy))
 		shortlist.uncertainty = rlrec_serve_uncertainty(&request, shortlist.n, best);

@@ -65,16 +65,24 @@ new_seed(void)
 	return pg_prng_uint64(&state) >> (64 - SEED_BITS);
 }
 
+RlrecPolicy
+rlrec_serve_policy(const RlrecAgent *agent, const RlrecModel *model, double age)
+{
+	RlrecRerank rerank = rlrec_rerank_read(agent->options);
+	RlrecPolicy policy = rlrec_policy_read(agent->options, age);
+
+	if (model->learner->explore && !rlrec_option_given(agent->options, "explore"))
+		policy.explore = rlrec_exploration_find(model->learner->explore);
+	policy.reranked = rlrec_rerank_matters(&rerank);
+	return policy;
+}
+
 static RlrecPolicy
 policy_of(const RlrecRequest *request, const Jsonb *context)
 {
-	const Jsonb *options = request->agent->options;
-	RlrecRerank rerank = rlrec_rerank_read(options);
-	RlrecPolicy policy = rlrec_policy_read(options, rlrec_policy_decays(options) ? rlrec_model_age(request->agent->deployed) : 0);
+	double		age = rlrec_policy_decays(request->agent->options) ? rlrec_model_age(request->agent->deployed) : 0;
+	RlrecPolicy policy = rlrec_serve_policy(request->agent, request->model, age);
 
-	if (request->model->learner->explore && !rlrec_option_given(options, "explore"))
-		policy.explore = rlrec_exploration_find(request->model->learner->explore);
-	policy.reranked = rlrec_rerank_matters(&rerank);
 	policy.seed = rlrec_option_given(context, "seed") ? (uint64) rlrec_option_real(context, context_options, "seed") : new_seed();
 	return policy;
 }
