@@ -124,7 +124,7 @@ rlrec_target_choose(RlrecTarget *target, const RlrecMaturedDecision *decision)
 	int			n;
 
 	deconstruct_array(decision->shortlist, TEXTOID, -1, false, TYPALIGN_INT, &item, &nulls, &n);
-	choice.policy = rlrec_policy_read(target->agent->options, 0);
+	choice.policy = rlrec_serve_policy(target->agent, target->model, 0);
 	request.agent = target->agent;
 	request.model = target->model;
 	request.excluded = rlrec_item_set_create(target->model);
@@ -141,7 +141,6 @@ rlrec_target_choose(RlrecTarget *target, const RlrecMaturedDecision *decision)
 		logit[i] = best[i].score;
 	choice.best = best;
 	choice.shortlist.logit = logit;
-	choice.policy.reranked = rlrec_rerank_matters(&target->rerank);
 	choice.policy.seed = (uint64) decision->id;
 	if (rlrec_policy_is_uncertain(&choice.policy))
 		choice.shortlist.uncertainty = rlrec_serve_uncertainty(&request, choice.shortlist.n, best);
