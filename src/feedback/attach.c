@@ -19,10 +19,13 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "feedback/launcher.h"
 #include "feedback/process.h"
 #include "feedback/watermark.h"
+#include "feedback/worker.h"
 #include "store/catalog.h"
 #include "store/event_stream.h"
+#include "store/online.h"
 #include "store/subscription.h"
 
 static void
@@ -110,6 +113,17 @@ subscribe(const RlrecAgent *agent, const char *mode)
 	rlrec_feedback_changed(agent);
 }
 
+static void
+start_learning(const RlrecAgent *agent)
+{
+	if (rlrec_launcher_available())
+		rlrec_worker_poke_on_commit();
+	else
+		ereport(NOTICE,
+				(errmsg("agent \"%s\" learns when rlrec_process() is called", agent->name),
+				 errhint("With shared_preload_libraries = 'rlrec' a worker does it in the background.")));
+}
+
 PG_FUNCTION_INFO_V1(rlrec_attach);
 Datum
 rlrec_attach(PG_FUNCTION_ARGS)
@@ -136,6 +150,7 @@ rlrec_attach(PG_FUNCTION_ARGS)
 	}
 	subscribe(agent, mode);
 	SPI_finish();
+	start_learning(agent);
 	PopActiveSnapshot();
 	PG_RETURN_VOID();
 }
@@ -153,8 +168,9 @@ rlrec_detach(PG_FUNCTION_ARGS)
 	values[0] = Int64GetDatum(agent->id);
 	SPI_connect();
 	rlrec_feedback_drop_trigger(agent->name, agent->events);
-	rlrec_catalog_execute("WITH s AS (DELETE FROM rlrec.subscription WHERE agent = $1) DELETE FROM rlrec.watermark WHERE agent = $1",
-						  1, types, values, NULL);
+	rlrec_catalog_execute("WITH s AS (DELETE FROM rlrec.subscription WHERE agent = $1), w AS (DELETE FROM rlrec.worker WHERE agent = $1)"
+						  " DELETE FROM rlrec.watermark WHERE agent = $1", 1, types, values, NULL);
+	rlrec_online_forget(agent->id);
 	SPI_finish();
 	rlrec_feedback_changed(agent);
 	PopActiveSnapshot();

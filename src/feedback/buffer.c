@@ -18,6 +18,7 @@
 
 #include "feedback/buffer.h"
 #include "feedback/queue.h"
+#include "feedback/worker.h"
 
 #define MAX_BYTES (256 * 1024)
 
@@ -128,6 +129,9 @@ on_transaction(XactEvent event, void *argument pg_attribute_unused())
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
+			if (counters)
+				rlrec_worker_poke();
+			/* FALLTHROUGH */
 		case XACT_EVENT_ABORT:
 			counters = NULL;
 			buffers = NULL;

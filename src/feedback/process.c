@@ -27,6 +27,7 @@
 #include "feedback/process.h"
 #include "feedback/queue.h"
 #include "feedback/range.h"
+#include "feedback/stats.h"
 #include "feedback/watermark.h"
 #include "store/catalog.h"
 #include "store/subscription.h"
@@ -256,10 +257,13 @@ Datum
 rlrec_process(PG_FUNCTION_ARGS)
 {
 	RlrecAgent *agent;
+	int64		learned;
 
 	PreventCommandIfReadOnly("rlrec_process()");
 	PreventCommandDuringRecovery("rlrec_process()");
 	agent = rlrec_agent_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
 	rlrec_process_check(agent);
-	PG_RETURN_INT64(learn(agent, BATCH, true));
+	learned = learn(agent, BATCH, true);
+	rlrec_stats_revive(agent->id);
+	PG_RETURN_INT64(learned);
 }
