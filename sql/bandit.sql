@@ -62,3 +62,8 @@ CREATE FUNCTION rlrec_linear_ucb(statistics float8[], context float8[], ucb_widt
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION rlrec_linear_ucb(float8[], float8[], float8, float8) IS
 'The upper confidence bound of a context by LinUCB (Li et al. 2010, Algorithm 1, where ucb_width is alpha): value + ucb_width * deviation of rlrec_linear_predict().';
+
+CREATE FUNCTION rlrec_bandit_statistics(agent text) RETURNS TABLE (action text, statistics float8[])
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10;
+COMMENT ON FUNCTION rlrec_bandit_statistics(text) IS
+'What an agent of learner linucb or lints was told of each action: the statistics that rlrec_linear_statistics() makes of the same contexts, with a 1 at the end of each where the option intercept is on, and rewards; with the option forget weighed as of now.';

@@ -216,7 +216,7 @@ rlrec_state_datum(Datum datum, bool is_array, const RlrecEnvironment *environmen
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("%s is an array, but the states of agent \"%s\" are text", name, environment->name),
-				 errhint("Pass a text, or make the agent with the option state_size and learner dqn, reinforce or actor_critic.")));
+				 errhint("Pass a text, or make the agent with the option state_size and learner dqn, reinforce, actor_critic, linucb or lints.")));
 	return vector_state(DatumGetArrayTypeP(datum), environment, name);
 }
 

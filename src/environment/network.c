@@ -383,6 +383,12 @@ rlrec_network_values(const RlrecEnvironment *environment, const RlrecEnvironment
 		q[a] = single[a];
 }
 
+RlrecOnline *
+rlrec_network_online(const RlrecEnvironment *environment)
+{
+	return &load_network(environment)->online;
+}
+
 /* Writes the networks at once in a subtransaction, else when the transaction commits. */
 static void
 keep(Network *network)

@@ -105,12 +105,12 @@ find_buffer(int64 agent)
 }
 
 bool
-rlrec_buffer_add(int64 agent, const RlrecFeedbackEvent *event)
+rlrec_buffer_add(int64 agent, const RlrecQueueEntry *entry)
 {
 	Told	   *buffer = find_buffer(agent);
 	int			before = buffer->packed.len;
 
-	if (!rlrec_queue_pack(&buffer->packed, event))
+	if (!rlrec_queue_pack(&buffer->packed, entry))
 		return false;
 	total += buffer->packed.len - before;
 	if (total > MAX_BYTES)

@@ -44,7 +44,7 @@ rlrec_slate_draw(const RlrecPolicy *policy, const RlrecShortlist *shortlist, uin
 }
 
 double
-rlrec_slate_probability(const RlrecPolicy *policy, const RlrecShortlist *shortlist, int k, const int *place, double *propensity)
+rlrec_policy_probability(const RlrecPolicy *policy, const RlrecShortlist *shortlist, int k, const int *place, double *propensity)
 {
 	RlrecExplorer *explorer = rlrec_explorer_create(policy, shortlist);
 	double	   *p = palloc(Max(shortlist->n, 1) * sizeof(double));

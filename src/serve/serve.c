@@ -1,6 +1,6 @@
 /*
  * serve.c
- *	  rlrec_serve(): what is shown to a user by the agent's stochastic policy, with its probability, and logged. rlrec_slate_probability().
+ *	  rlrec_serve(): what is shown to a user by the agent's stochastic policy, with its probability, and logged.
  */
 #include "postgres.h"
 

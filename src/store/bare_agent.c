@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "learner/linear_bandit.h"
 #include "learner/tabular.h"
 #include "store/bare_agent.h"
 
@@ -15,7 +16,9 @@ const RlrecOption rlrec_bare_options[] = {
 	{NULL}
 };
 
-static const RlrecOnlineLearner *const online_learners[] = {&rlrec_dqn_online, &rlrec_reinforce_online, &rlrec_actor_critic_online};
+static const RlrecOnlineLearner *const online_learners[] = {
+	&rlrec_dqn_online, &rlrec_reinforce_online, &rlrec_actor_critic_online, &rlrec_linucb_online, &rlrec_lints_online
+};
 
 const RlrecOnlineLearner *
 rlrec_online_find(const char *name)
@@ -68,7 +71,7 @@ rlrec_bare_agent_check(RlrecAgent *agent)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("learner \"%s\" needs a table of events", agent->learner),
 				 errhint("Name one with events => '...'. The learners of a bare environment are qlearning, sarsa, expected_sarsa and double_q "
-						 "for text states, and dqn, reinforce and actor_critic for vectors.")));
+						 "for text states, and dqn, reinforce, actor_critic, linucb and lints for vectors.")));
 	rlrec_options_check_object("options", agent->options, 2, specs);
 	check_without_events(agent);
 	if (rlrec_tabular_read(agent->learner, agent->options, &tabular) && tabular.update == RLREC_DOUBLE_Q && tabular.lambda > 0)
@@ -81,6 +84,6 @@ rlrec_bare_agent_check(RlrecAgent *agent)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 is_vector ? errmsg("learner \"%s\" learns from text states, not from vectors", agent->learner) :
 				 errmsg("learner \"%s\" learns from vectors, not from text states", agent->learner),
-				 is_vector ? errhint("Leave out state_size, or choose learner dqn, reinforce or actor_critic.") :
+				 is_vector ? errhint("Leave out state_size, or choose learner dqn, reinforce, actor_critic, linucb or lints.") :
 				 errhint("Say how many numbers a state has: \"state_size\": 4; or choose learner qlearning.")));
 }

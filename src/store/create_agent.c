@@ -235,12 +235,12 @@ agent_arguments(const RlrecAgent *agent, Oid *types, Datum *values, char *nulls)
 	Assert(n == AGENT_ARGUMENTS);
 }
 
-/* Deletes the rows of an agent: its own, its versions, their chunks, what it learned without events, its feedback, its jobs. */
+/* Deletes the rows of an agent: its own, its versions, their chunks, what it learned without events, decisions, feedback, its jobs. */
 static void
 delete_agent_rows(int64 id)
 {
 	static const char *const tables[] = {"model", "deployment", "training", "environment", "qtable", "episode", "transition",
-	"decision", "subscription", "watermark", "outcome"};
+	"decision", "subscription", "watermark", "outcome", "learned", "seen"};
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(id)};
 

@@ -16,6 +16,7 @@
 #include "data/rewards.h"
 #include "store/event_stream.h"
 #include "store/events.h"
+#include "store/online.h"
 #include "store/reward.h"
 #include "store/state_key.h"
 
@@ -138,6 +139,7 @@ rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecModel *
 	history_of_places(history, &rules, model, collector.places, collector.n);
 	history->now = rlrec_events_now(agent);
 	history->key = rlrec_state_key_read(agent, user);
+	history->learned = rlrec_online_read(agent, model);
 	pfree(collector.places);
 }
 

@@ -27,6 +27,7 @@
 #include "store/catalog.h"
 #include "store/events.h"
 #include "store/model.h"
+#include "store/online.h"
 #include "store/past.h"
 #include "store/progress.h"
 #include "store/state_key.h"
@@ -170,14 +171,17 @@ rlrec_train_agent(const char *name, RlrecDeploy when, RlrecTraining *training)
 	TimestampTz started = GetCurrentTimestamp();
 	RlrecAgent *agent;
 	RlrecModel *model;
+	Datum		seen;
 	int64		id;
 
 	/* What was committed while this waited for the lock counts. */
 	agent = rlrec_agent_get_locked(name, RLREC_AGENT_LOCK, "rlrec_train()");
+	seen = rlrec_seen_of(GetActiveSnapshot(), true);
 	rlrec_progress_start(agent->anchor, true);
 	model = fit_as_owner(agent, when, &training->metrics, &training->deployed);
 	SPI_connect();
 	id = rlrec_model_store(agent, model, training->metrics, (GetCurrentTimestamp() - started) / 1e6, &training->version);
+	rlrec_online_set_seen(agent->id, id, seen);
 	if (training->deployed)
 		rlrec_model_deploy(agent, id);
 	rlrec_model_trim(agent);

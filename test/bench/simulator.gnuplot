@@ -1,6 +1,6 @@
 # gnuplot -e "svg, worlds, directory, learners": of each world a panel of learning curves from the file directory/curves.WORLD, whose blocks
 # are the learners, each followed by its twin, then the two policies that do not learn while they act.
-set terminal svg size 1200,460 font 'sans,12' background 'white'
+set terminal svg noenhanced size 1200,460 font 'sans,12' background 'white'
 set output svg
 set multiplot layout 1,words(worlds)
 set key bottom right font ',10' spacing 0.9

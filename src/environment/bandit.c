@@ -1,0 +1,53 @@
+/*
+ * bandit.c
+ *	  rlrec_bandit_statistics(): what a linear bandit was told, in sums.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+#include "environment/network.h"
+#include "learner/linear_bandit.h"
+#include "types/linear_statistics.h"
+
+static Datum
+statistics_datum(RlrecOnline *online, int action)
+{
+	int			n = (int) rlrec_linear_numbers(rlrec_bandit_dimension(online));
+	Datum	   *datums = palloc_array(Datum, n);
+	double	   *statistics = palloc_array(double, n);
+
+	rlrec_bandit_statistics_of(online, action, statistics);
+	for (int i = 0; i < n; i++)
+		datums[i] = Float8GetDatum(statistics[i]);
+	return PointerGetDatum(construct_array(datums, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+PG_FUNCTION_INFO_V1(rlrec_bandit_statistics);
+Datum
+rlrec_bandit_statistics(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const RlrecEnvironment *environment = rlrec_environment_open(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	RlrecOnline *online;
+
+	if (environment->online == NULL || !rlrec_is_bandit(environment->online))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("agent \"%s\" is not a linear bandit", environment->name),
+				 errhint("Make an agent with the learner linucb or lints.")));
+	InitMaterializedSRF(fcinfo, 0);
+	online = rlrec_network_online(environment);
+	for (int a = 0; a < environment->n_actions; a++)
+	{
+		Datum		values[2] = {CStringGetTextDatum(environment->action[a]), statistics_datum(online, a)};
+		bool		nulls[2] = {false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
