@@ -4,9 +4,11 @@
  */
 #include "postgres.h"
 
+#include "feedback/learn.h"
 #include "feedback/maintain.h"
 
 void
-rlrec_maintain(const RlrecAgent *agent pg_attribute_unused())
+rlrec_maintain(const RlrecAgent *agent)
 {
+	rlrec_online_maintain(agent);
 }
