@@ -1,5 +1,12 @@
 -- Experiments, shadows and the gate before a deployment.
 
+CREATE FUNCTION rlrec_gain(agent text, version int)
+RETURNS TABLE (decisions bigint, users bigint, mean float8, gain float8, lower float8, support float8)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 1 COST 1000000
+AS 'MODULE_PATHNAME', 'rlrec_gain';
+COMMENT ON FUNCTION rlrec_gain(text, int) IS
+'How much more reward a decision a version would have earned than the version that serves, as matured decisions of that one tell which came after the training of either. mean: of the reward of these; gain: estimated by importance weights; lower: a bound of it that holds at all times at once, with the option confidence, NULL with fewer than 30 users; support: the probability that the version would show first what the log could have. Only for the owner.';
+
 CREATE FUNCTION rlrec_check_drift(agent text)
 RETURNS int
 LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -27,3 +34,10 @@ COMMENT ON COLUMN rlrec.drift.reference_deviation IS 'standard deviation of the 
 COMMENT ON COLUMN rlrec.drift.statistic IS 'Page''s, in those standard deviations: the most that it has been';
 COMMENT ON COLUMN rlrec.drift.threshold IS 'option rollback: above it the agent goes back; 0 for never';
 GRANT SELECT ON rlrec.drift TO PUBLIC;
+
+CREATE FUNCTION rlrec_maintain(agent text)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'rlrec_maintain_agent';
+COMMENT ON FUNCTION rlrec_maintain(text) IS
+'What the worker does for an attached agent about once a minute: rlrec_check_drift(), and the work of rlrec_trim_decisions(). Only for the owner.';

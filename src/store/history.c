@@ -111,14 +111,19 @@ history_of_places(RlrecHistory *history, const RlrecRewardRules *rules, const Rl
 }
 
 int64
-rlrec_events_now(const RlrecAgent *agent)
+rlrec_events_time(const RlrecAgent *agent, TimestampTz time)
 {
-	TimestampTz now = GetCurrentStatementStartTimestamp();
 	Oid			type = agent->time_column ? rlrec_column_type(agent->events, agent->time_column) : InvalidOid;
 
 	if (type == TIMESTAMPOID || type == DATEOID)
-		return DatumGetTimestamp(DirectFunctionCall1(timestamptz_timestamp, TimestampTzGetDatum(now)));
-	return now;
+		return DatumGetTimestamp(DirectFunctionCall1(timestamptz_timestamp, TimestampTzGetDatum(time)));
+	return time;
+}
+
+int64
+rlrec_events_now(const RlrecAgent *agent)
+{
+	return rlrec_events_time(agent, GetCurrentStatementStartTimestamp());
 }
 
 void

@@ -45,7 +45,7 @@ SELECT is((SELECT decisions FROM rlrec.drift), 3::bigint, 'decisions within the 
 SELECT is(rlrec_check_drift('shop'), NULL, 'no alarm');
 SELECT is((SELECT deployed FROM rlrec.agents), 2, 'and the version serves on');
 
--- A version that is as good, one that is bad.
+-- A version that is as good, two that are bad.
 DELETE FROM rlrec.decision;
 DELETE FROM rlrec.outcome;
 SELECT pg_temp.serve(1, pg_temp.clicks(3000, 0.3, 0.1), '2 hours');
@@ -71,9 +71,12 @@ RESET ROLE;
 BEGIN READ ONLY;
 SELECT throws_ok($$ SELECT rlrec_check_drift('shop') $$, '25006', NULL, 'a transaction that only reads cannot');
 COMMIT;
-SELECT is(rlrec_check_drift('shop'), 2, 'a bad version forced live is rolled back');
-SELECT is((SELECT deployed FROM rlrec.agents), 2, 'and the one before serves again');
+SELECT is(rlrec_maintain('shop')::text, '', 'maintenance looks at it');
+SELECT is((SELECT deployed FROM rlrec.agents), 2, 'and rolls a bad version that was forced live back');
 SELECT is(rlrec_check_drift('shop'), NULL, 'which is not rolled back');
+SELECT rlrec_deploy('shop', 3);
+UPDATE rlrec.deployment SET deployed_at = now() - interval '2 hours' WHERE id = (SELECT max(id) FROM rlrec.deployment);
+SELECT is(rlrec_check_drift('shop'), 2, 'deployed again it is rolled back again');
 SELECT is((SELECT max(version) FROM rlrec.models WHERE agent = 'shop'), 3, 'the bad one is kept to be looked at');
 DROP OWNED BY drift_stranger;
 DROP ROLE drift_stranger;
