@@ -16,7 +16,7 @@ src/tensor/activation.o src/tensor/fused.o src/tensor/packed.o: CFLAGS += -O3 -f
 SQL_PARTS = $(addprefix sql/,$(addsuffix .sql, \
 	schema weights qtable store agent environment train serve evaluate decision feedback online worker ope bandit experiment schedule))
 DATA_built = rlrec--$(EXTVERSION).sql
-EXTRA_CLEAN = rlrec--$(EXTVERSION).sql test/unit/bandit test/unit/gradients test/unit/online test/unit/policy_gradient test/unit/policy_losses
+EXTRA_CLEAN = rlrec--$(EXTVERSION).sql $(addprefix test/unit/,bandit explore gradients online policy_gradient policy_losses sequence)
 
 # In test/: sql/ for pg_regress and specs/ for the isolation tester; what they should print is in expected/. A test and a part in sql/ must
 # differ in name: pg_regress 15 looks in ./sql before test/sql.
@@ -47,6 +47,13 @@ test/unit/online test/unit/policy_gradient: %: %.c $(ONLINE_SOURCES) $(wildcard 
 	$(CC) $(CFLAGS) -O3 -fno-math-errno -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
 		$< $(ONLINE_SOURCES) -lm -ldl -o $@
 
+# Exploration by itself
+test/unit/explore: %: %.c $(wildcard src/policy/*.h src/tensor/random.h) src/policy/explore.c src/policy/slate.c
+	$(CC) $(CFLAGS) -O2 -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) $< src/policy/explore.c src/policy/slate.c -lm -o $@
+
 BANDIT_SOURCES = $(addprefix src/,learner/linear_bandit.c tensor/packed.c types/linear_statistics.c)
 test/unit/bandit: %: %.c $(BANDIT_SOURCES) $(wildcard src/*/*.h test/unit/*.h)
 	$(CC) $(CFLAGS) -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) $< $(BANDIT_SOURCES) -lm -o $@
+
+test/unit/sequence: %: %.c src/evaluate/sequence.c $(wildcard src/*/*.h)
+	$(CC) $(CFLAGS) -O2 -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) $< src/evaluate/sequence.c -lm -o $@

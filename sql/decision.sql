@@ -64,6 +64,20 @@ AS 'MODULE_PATHNAME', 'rlrec_serve';
 COMMENT ON FUNCTION rlrec_serve(text, int, text, text[], text[], jsonb) IS
 'Up to k items to show to a user, at most 1000, drawn from the best by the exploration that the agent declares, and logged as a decision in this transaction, which should be committed before they are shown. propensity: the exact probability of the item at its rank, given those before it. The arguments are those of rlrec_recommend(); context also takes {"seed": n}, which makes the draw repeatable, and {"marginals": true}, which logs the probability of each item at its position. decision_id is NULL, with a NOTICE, where nothing can be written.';
 
+CREATE FUNCTION rlrec_slate_propensities(policy jsonb, logits real[], slate int[], uncertainty real[] DEFAULT NULL)
+RETURNS float8[]
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'rlrec_slate_propensities';
+COMMENT ON FUNCTION rlrec_slate_propensities(jsonb, real[], int[], real[]) IS
+'The probability that a policy gives each item of a slate, given those before it. policy: as in rlrec.decisions, or the options of an agent that speak of exploration; logits: a score for each item of the shortlist, that of the deciding version or of another; slate: places in the shortlist, from 1; uncertainty: a standard error for each score, needed by ucb and thompson. 0 from a place on that is not in the shortlist or was before. NULL where policy, logits or slate are.';
+
+CREATE FUNCTION rlrec_slate_probability(policy jsonb, logits real[], slate int[], uncertainty real[] DEFAULT NULL)
+RETURNS float8
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'rlrec_slate_probability';
+COMMENT ON FUNCTION rlrec_slate_probability(jsonb, real[], int[], real[]) IS
+'The probability that a policy gives a slate: the product of rlrec_slate_propensities(), whose arguments it has.';
+
 CREATE FUNCTION rlrec_trim_decisions(agent text DEFAULT NULL, most int DEFAULT 10000)
 RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -5,11 +5,13 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/guc.h"
 
 #include "environment/episodes.h"
 #include "environment/network.h"
 #include "environment/qrows.h"
 #include "feedback/buffer.h"
+#include "feedback/launcher.h"
 #include "feedback/queue.h"
 #include "feedback/trigger.h"
 #include "store/cache.h"
@@ -28,4 +30,6 @@ _PG_init(void)
 	rlrec_buffer_init();
 	rlrec_queue_init();
 	rlrec_trigger_init();
+	rlrec_launcher_init();
+	MarkGUCPrefixReserved("rlrec");
 }

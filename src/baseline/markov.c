@@ -101,6 +101,16 @@ fit(const RlrecFit *data, const char *prefix, RlrecTensors *tensors)
 	rlrec_sparse_free(transitions);
 }
 
+static RlrecLearnedRow *
+learned_row(const RlrecModel *model, RlrecLearned *learned, int32 item)
+{
+	const RlrecDictionary *items = &model->items;
+
+	if (learned == NULL)
+		return NULL;
+	return learned->row(learned, RLREC_LEARNED_NEXT, items->bytes + items->offset[item], items->offset[item + 1] - items->offset[item], false);
+}
+
 static bool
 score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 {
@@ -108,22 +118,98 @@ score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 	const int32 *offset = rlrec_model_data(model, "offset", RLREC_I32, (int64) n + 1);
 	const int32 *item = rlrec_model_data(model, "item", RLREC_I32, offset[n]);
 	const float *value = rlrec_model_data(model, "value", RLREC_F32, offset[n]);
-	int32		h = history->n - 1;
-	int32		last;
+	const RlrecLearnedRow *row = NULL;
+	const RlrecLearnedCounts *more;
+	double		users;
 	double		total = 0;
+	float		prior;
+	int32		last = -1;
 
-	while (h >= 0 && offset[history->item[h]] == offset[history->item[h] + 1])
-		h--;
-	if (h < 0)
+	for (int32 h = history->n - 1; h >= 0 && !(total > 0); h--)
+	{
+		last = history->item[h];
+		row = learned_row(model, history->learned, last);
+		total = 0;
+		for (int32 k = offset[last]; k < offset[last + 1]; k++)
+			total += value[k];
+		for (int i = 0; row != NULL && i < row->n; i++)
+			total += row->entry[i].q;
+	}
+	if (!(total > 0))
 		return false;
-	last = history->item[h];
-	for (int32 k = offset[last]; k < offset[last + 1]; k++)
-		total += value[k];
+	more = rlrec_model_users(model, history, &users);
+	prior = (float) (PRIOR / (total * users));
 	memset(scores, 0, n * sizeof(float));
-	rlrec_axpy(n, (float) (PRIOR / (total * model->n_users)), model->count, scores);
+	rlrec_axpy(n, prior, model->count, scores);
+	if (more != NULL)
+		rlrec_axpy(n, prior, more->count, scores);
 	for (int32 k = offset[last]; k < offset[last + 1]; k++)
 		scores[item[k]] += (float) (value[k] / total);
+	for (int i = 0; row != NULL && i < row->n; i++)
+	{
+		int32		next = rlrec_dictionary_find(&model->items, row->entry[i].action, row->entry[i].length);
+
+		if (next >= 0)
+			scores[next] += (float) (row->entry[i].q / total);
+	}
 	return true;
+}
+
+/* ---------------------------------------------------------------- between trainings */
+
+/* The items of a history, as places in the events. */
+static int32 *
+positive(int32 n, const RlrecPastEvent *events, int32 *n_positive)
+{
+	int32	   *place = palloc(Max(n, 1) * sizeof(int32));
+
+	*n_positive = 0;
+	for (int32 i = 0; i < n; i++)
+		if (events[i].reward > 0)
+			place[(*n_positive)++] = i;
+	return place;
+}
+
+/* Counts transitions from places [begin .. end - 1] to those after them. */
+static void
+change(RlrecLearned *learned, const RlrecPastEvent *events, const int32 *place, int32 begin, int32 end, int by)
+{
+	for (int32 i = begin; i < end; i++)
+	{
+		const RlrecKey *from = &events[place[i]].id;
+		const RlrecKey *to = &events[place[i + 1]].id;
+		RlrecLearnedRow *row = learned->row(learned, RLREC_LEARNED_NEXT, from->bytes, from->length, true);
+		RlrecQEntry *entry;
+
+		if (row == NULL)
+			continue;
+		entry = rlrec_learned_take(learned, row, to->bytes, to->length);
+		entry->q += by;
+		entry->visits = Max(entry->visits + by, 0);
+	}
+}
+
+/* What is the same at both ends of the histories without and with the event stays as it was counted. */
+static void
+learn(const RlrecModel *model pg_attribute_unused(), const RlrecLesson *lesson, RlrecLearned *learned)
+{
+	int32		n_before,
+				n_after;
+	int32	   *before = positive(lesson->n_before, lesson->before, &n_before);
+	int32	   *after = positive(lesson->n_after, lesson->after, &n_after);
+	int32		most = Min(n_before, n_after);
+	int32		same = 0;
+	int32		same_end = 0;
+
+#define SAME(i, j) rlrec_same_key(&lesson->before[before[i]].id, &lesson->after[after[j]].id)
+	while (same < most && SAME(same, same))
+		same++;
+	while (same_end < most - same && SAME(n_before - 1 - same_end, n_after - 1 - same_end))
+		same_end++;
+	change(learned, lesson->before, before, Max(same - 1, 0), Min(n_before - same_end, n_before - 1), -1);
+	change(learned, lesson->after, after, Max(same - 1, 0), Min(n_after - same_end, n_after - 1), 1);
+	pfree(before);
+	pfree(after);
 }
 
 const RlrecLearner rlrec_markov = {
@@ -132,5 +218,6 @@ const RlrecLearner rlrec_markov = {
 	.options = options,
 	.obstacle = obstacle,
 	.fit = fit,
-	.score = score
+	.score = score,
+	.learn = learn
 };

@@ -66,15 +66,75 @@ fit(const RlrecFit *data, const char *prefix, RlrecTensors *tensors)
 	}
 	for (int32 i = 0; i < n; i++)
 		score[i] = (float) sum[i];
+	if (half_life > 0)
+	{
+		double	   *decay = rlrec_tensors_add(tensors, psprintf("%sdecay", prefix), RLREC_F64, 1, 2, 0);
+
+		decay[0] = half_life;
+		decay[1] = (double) now;
+	}
 	pfree(sum);
 	pfree(user);
 }
 
-static bool
-score(const RlrecModel *model, const RlrecHistory *history pg_attribute_unused(), float *scores)
+/* Half-life and newest time of the model in microseconds; NULL when it has none. */
+static const double *
+decay_of(const RlrecModel *model)
 {
+	if (rlrec_tensors_find(model->tensors, psprintf("%sdecay", model->prefix)) == NULL)
+		return NULL;
+	return rlrec_model_data(model, "decay", RLREC_F64, 2);
+}
+
+/*
+ * What an event at that time counts, where one at the model's newest time counts 1. After MOST half-lives without a training, within the range of
+ * type real, later events count alike.
+ */
+#define MOST 90
+
+static double
+weight_at(const double *decay, int64 time)
+{
+	return exp2(Min(((double) time - decay[1]) / decay[0], MOST));
+}
+
+static bool
+score(const RlrecModel *model, const RlrecHistory *history, float *scores)
+{
+	RlrecLearned *learned = history->learned;
+	const double *decay = learned ? decay_of(model) : NULL;
+	const RlrecLearnedCounts *more = learned ? learned->counts(learned, decay ? RLREC_LEARNED_DECAYED : RLREC_LEARNED_USERS) : NULL;
+	double		scale = decay && learned->newest > decay[1] ? 1 / weight_at(decay, learned->newest) : 1;
+
 	memcpy(scores, rlrec_model_data(model, "score", RLREC_F32, model->items.n), model->items.n * sizeof(float));
+	for (int32 i = 0; i < model->items.n && more != NULL; i++)
+		scores[i] = (float) ((scores[i] + more->count[i]) * scale);
 	return true;
+}
+
+/* What a user's latest event of an item counts; 0 when he has none. */
+static double
+latest_weight(const double *decay, int32 n, const RlrecPastEvent *events, const RlrecKey *item)
+{
+	while (--n >= 0)
+		if (events[n].reward > 0 && rlrec_same_key(&events[n].id, item))
+			return weight_at(decay, events[n].time);
+	return 0;
+}
+
+/* Without a half-life the counts that every agent keeps are enough. */
+static void
+learn(const RlrecModel *model, const RlrecLesson *lesson, RlrecLearned *learned)
+{
+	const double *decay = decay_of(model);
+	const RlrecKey *item = &lesson->after[lesson->place].id;
+	RlrecQEntry *entry;
+
+	if (decay == NULL)
+		return;
+	entry = rlrec_learned_take(learned, rlrec_learned_bucket(learned, RLREC_LEARNED_DECAYED, item), item->bytes, item->length);
+	entry->q += latest_weight(decay, lesson->n_after, lesson->after, item) - latest_weight(decay, lesson->n_before, lesson->before, item);
+	entry->visits++;
 }
 
 const RlrecLearner rlrec_popularity = {
@@ -83,5 +143,6 @@ const RlrecLearner rlrec_popularity = {
 	.options = options,
 	.obstacle = obstacle,
 	.fit = fit,
-	.score = score
+	.score = score,
+	.learn = learn
 };

@@ -77,9 +77,8 @@ rlrec_split_leave_one_out(const RlrecEvents *events)
 	return split;
 }
 
-/* The first of the user's events that is not before the time. */
-static int64
-first_not_before(const RlrecEvents *events, int32 u, int64 time)
+int64
+rlrec_split_first_not_before(const RlrecEvents *events, int32 u, int64 time)
 {
 	int64		low = events->start[u];
 	int64		high = events->end[u];
@@ -96,6 +95,20 @@ first_not_before(const RlrecEvents *events, int32 u, int64 time)
 	return low;
 }
 
+RlrecSplit *
+rlrec_split_before(const RlrecEvents *events, int64 time)
+{
+	int64	   *end;
+	int32	   *user;
+	int64	   *start;
+	RlrecSplit *split = split_create(events, &end, &user, &start);
+
+	for (int32 u = 0; u < events->users.n; u++)
+		end[u] = rlrec_split_first_not_before(events, u, time);
+	rlrec_rewards_apply(&split->train);
+	return split;
+}
+
 static int64
 count_before(const RlrecEvents *events, int64 time)
 {
@@ -103,7 +116,7 @@ count_before(const RlrecEvents *events, int64 time)
 
 	CHECK_FOR_INTERRUPTS();
 	for (int32 u = 0; u < events->users.n; u++)
-		count += first_not_before(events, u, time) - events->start[u];
+		count += rlrec_split_first_not_before(events, u, time) - events->start[u];
 	return count;
 }
 
@@ -227,7 +240,7 @@ rlrec_split_temporal(const RlrecEvents *events, double quantile)
 	RlrecSplit *split = split_create(events, &end, &user, &start);
 
 	for (int32 u = 0; u < events->users.n; u++)
-		end[u] = first_not_before(events, u, cut);
+		end[u] = rlrec_split_first_not_before(events, u, cut);
 	test_rest(events, split, end, user, start);
 	return split;
 }

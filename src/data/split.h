@@ -39,6 +39,12 @@ extern RlrecSplit *rlrec_split_temporal(const RlrecEvents *events, double quanti
  */
 extern RlrecSplit *rlrec_split_last_share(const RlrecEvents *events, double share);
 
+/* The training part alone: what lies before the time fits, and nobody is tested. */
+extern RlrecSplit *rlrec_split_before(const RlrecEvents *events, int64 time);
+
+/* The first of a user's events that is not before the time. */
+extern int64 rlrec_split_first_not_before(const RlrecEvents *events, int32 u, int64 time);
+
 /* Whether the events' times tell them apart, so that rlrec_split_temporal() has a cut. */
 extern bool rlrec_split_has_time(const RlrecEvents *events);
 

@@ -8,12 +8,10 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -74,8 +72,6 @@ rlrec_attribute(const RlrecAgent *agent, const RlrecFeedbackEvent *events, int64
 	Datum		values[9];
 	double		horizon = rlrec_option_real(agent->options, rlrec_agent_options, "horizon");
 
-	if (!OidIsValid(get_relname_relid("decision", get_namespace_oid("rlrec", false))))
-		return;
 	values[0] = Int64GetDatum(agent->id);
 	event_arrays(events, n, values + 1);
 	values[6] = Float8GetDatum(horizon > 0 ? horizon : DEFAULT_HORIZON);

@@ -1,13 +1,460 @@
 /*
  * learn.c
- *	  What events change in an agent between trainings.
+ *	  What agents learn of committed events between trainings: docs/online.md.
+ *
+ * An event's lesson is its user's events without it and with it, read from the events table, so that learners count what training would have
+ * counted; each event is preceded by those before it in the user's order of (time, tie). What the worker tells only says which to learn.
+ *
+ * Each event is in the version, because training saw it, or in the rows, or neither, and no event is to be in both. So it is kept with each
+ * version which transactions its training saw, and with the rows which events of the table they stand for. When the rows are found to be on
+ * top of another version than the one deployed, they are made anew of the events that the table has now and that version was not trained on;
+ * whichever of these the worker tells of later counts as learned.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+#include "access/genam.h"
+#include "access/table.h"
+
+#include "data/intern.h"
+#include "data/rewards.h"
 #include "feedback/learn.h"
+#include "learner/parts.h"
+#include "store/cache.h"
+#include "store/catalog.h"
+#include "store/event_stream.h"
+#include "store/online.h"
+#include "store/reward.h"
+#include "store/state_key.h"
+
+/* An item that some event has. */
+typedef struct LoggedItem
+{
+	RlrecKey	id;
+	int32		index;			/* in the model, -1 when it does not know it */
+} LoggedItem;
+
+/* An event of a user in the table. */
+typedef struct Place
+{
+	RlrecPlace	base;			/* item is an index in Learner.items */
+	bool		old;			/* in the version or in the rows already */
+	bool		lesson;			/* to be learned */
+} Place;
+
+typedef struct UserLog
+{
+	char	   *user;
+	int			n;
+	int			room;
+	Place	   *place;			/* [n] */
+} UserLog;
+
+typedef struct Learner
+{
+	const RlrecAgent *agent;
+	const RlrecModel *model;
+	List	   *parts;			/* of RlrecModel *, those that learn */
+	RlrecOnlineRows *rows;
+	RlrecRewardRules rules;
+	bool		has_seen;
+	RlrecSeen	seen;			/* what the version and the rows have */
+	bool		anew;			/* every event that they do not have, and `now` has, is to be learned */
+	RlrecSeen	now;
+	RlrecIntern *ids;			/* number: index in items */
+	int32		n_items;
+	int32		room;
+	LoggedItem	   *items;
+	RlrecIntern *users;			/* number: index in logs */
+	int32		n_logs;
+	int32		logs_room;
+	UserLog    *logs;
+	MemoryContext context;		/* of the above */
+} Learner;
+
+static int32
+item_number(Learner *learner, const char *id, size_t length)
+{
+	MemoryContext outer = MemoryContextSwitchTo(learner->context);
+	int32		number = rlrec_intern_add(learner->ids, id, length);
+
+	if (number == learner->n_items)
+	{
+		if (learner->n_items == learner->room)
+		{
+			learner->room *= 2;
+			learner->items = repalloc_huge(learner->items, learner->room * sizeof(LoggedItem));
+		}
+		learner->items[learner->n_items++] = (LoggedItem) {{pnstrdup(id, length), (int32) length},
+		rlrec_dictionary_find(&learner->model->items, id, length)};
+	}
+	MemoryContextSwitchTo(outer);
+	return number;
+}
+
+static UserLog *
+log_of_user(Learner *learner, const char *user, size_t length)
+{
+	MemoryContext outer = MemoryContextSwitchTo(learner->context);
+	int32		number = rlrec_intern_add(learner->users, user, length);
+
+	if (number == learner->n_logs)
+	{
+		if (learner->n_logs == learner->logs_room)
+		{
+			learner->logs_room *= 2;
+			learner->logs = repalloc_huge(learner->logs, learner->logs_room * sizeof(UserLog));
+		}
+		learner->logs[learner->n_logs++] = (UserLog) {pnstrdup(user, length), 0, 0, NULL};
+	}
+	MemoryContextSwitchTo(outer);
+	return &learner->logs[number];
+}
+
+/* ---------------------------------------------------------------- reading */
+
+/* Adds an event of the table to its user's log, if he has one. */
+static void
+collect(void *argument, const RlrecEvent *event)
+{
+	Learner    *learner = argument;
+	int32		number = rlrec_intern_add(learner->users, event->user, event->user_length);
+	UserLog    *log;
+	Place	   *place;
+
+	if (number >= learner->n_logs)
+		return;
+	log = &learner->logs[number];
+	if (log->n == log->room)
+	{
+		log->room = Max(2 * log->room, 64);
+		log->place = log->place ? repalloc_huge(log->place, log->room * sizeof(Place)) :
+			MemoryContextAlloc(learner->context, log->room * sizeof(Place));
+	}
+	place = &log->place[log->n++];
+	memset(place, 0, sizeof(Place));
+	place->base.time = event->time;
+	place->base.tie = event->tie;
+	place->base.item = item_number(learner, event->item, event->item_length);
+	place->base.reward = event->reward;
+	if (event->type != NULL)
+		place->base.type = rlrec_dictionary_find(&learner->model->types, event->type, event->type_length) + 1;
+	place->old = learner->has_seen && rlrec_seen(&learner->seen, event->xid);
+	place->lesson = learner->anew && !place->old && rlrec_seen(&learner->now, event->xid);
+}
+
+/* Gives each user who has an event to be learned a log. */
+static void
+collect_user(void *argument, const RlrecEvent *event)
+{
+	Learner    *learner = argument;
+
+	if (!rlrec_seen(&learner->seen, event->xid) && rlrec_seen(&learner->now, event->xid))
+		(void) log_of_user(learner, event->user, event->user_length);
+}
+
+/* Whether one user's events are found by an index. */
+static bool
+users_are_indexed(const RlrecAgent *agent)
+{
+	Relation	table = table_open(agent->events, AccessShareLock);
+	AttrNumber	user = get_attnum(agent->events, agent->user_column);
+	List	   *indexes = RelationGetIndexList(table);
+	bool		found = false;
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		found = found || (index->rd_index->indkey.values[0] == user && RelationGetIndexPredicate(index) == NIL);
+		index_close(index, AccessShareLock);
+	}
+	table_close(table, NoLock);
+	return found;
+}
+
+/* ---------------------------------------------------------------- lessons */
+
+/* A user's events as learners see them, by `reward` what they count by themselves. */
+static RlrecPastEvent *
+events_of(const Learner *learner, const UserLog *log)
+{
+	RlrecPastEvent *events = palloc_extended(Max(log->n, 1) * sizeof(RlrecPastEvent), MCXT_ALLOC_HUGE);
+
+	for (int i = 0; i < log->n; i++)
+	{
+		const RlrecPlace *place = &log->place[i].base;
+		const LoggedItem *item = &learner->items[place->item];
+
+		events[i] = (RlrecPastEvent) {item->id, item->index, place->time, place->reward / learner->model->reward_scale, place->type};
+	}
+	return events;
+}
+
+/* Copies the events of the places, [n], and credits them. */
+static RlrecPastEvent *
+pick(const Learner *learner, const UserLog *log, const RlrecPastEvent *events, int32 n, const int32 *places)
+{
+	RlrecPastEvent *picked = palloc_extended(Max(n, 1) * sizeof(RlrecPastEvent), MCXT_ALLOC_HUGE);
+	int32	   *item = palloc(Max(n, 1) * sizeof(int32));
+	int64	   *time = palloc(Max(n, 1) * sizeof(int64));
+	float	   *reward = palloc(Max(n, 1) * sizeof(float));
+
+	for (int32 i = 0; i < n; i++)
+	{
+		picked[i] = events[places[i]];
+		item[i] = log->place[places[i]].base.item;
+		time[i] = picked[i].time;
+		reward[i] = picked[i].reward;
+	}
+	if (learner->rules.horizon > 0)
+	{
+		int64	   *first = palloc_extended(learner->n_items * sizeof(int64), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+		rlrec_rewards_credit(&learner->rules, 0, n, item, time, reward, first);
+		for (int32 i = 0; i < n; i++)
+			picked[i].reward = reward[i];
+	}
+	return picked;
+}
+
+/* The lesson of place p. The events before it count as learned, and of those after it the ones that are known to be. */
+static RlrecLesson
+make_lesson(const Learner *learner, const UserLog *log, const RlrecPastEvent *events, RlrecKey user, int p)
+{
+	RlrecLesson lesson = {user, p, events, p + 1, events, p};
+	int32	   *before;
+	int32	   *after;
+
+	if (learner->rules.horizon == 0)
+	{
+		int			next = p + 1;
+
+		while (next < log->n && !log->place[next].old)
+			next++;
+		if (next == log->n)
+			return lesson;
+	}
+	before = palloc(log->n * sizeof(int32));
+	after = palloc(log->n * sizeof(int32));
+	lesson.n_before = lesson.n_after = 0;
+	for (int i = 0; i < log->n; i++)
+	{
+		if (i < p || (i > p && log->place[i].old))
+			before[lesson.n_before++] = i;
+		if (i <= p || log->place[i].old)
+			after[lesson.n_after++] = i;
+	}
+	lesson.before = pick(learner, log, events, lesson.n_before, before);
+	lesson.after = pick(learner, log, events, lesson.n_after, after);
+	return lesson;
+}
+
+/* Learns the lessons of a user, in his order. */
+static void
+teach(Learner *learner, UserLog *log, MemoryContext scratch)
+{
+	MemoryContext outer = MemoryContextSwitchTo(scratch);
+	RlrecLearned *learned = &learner->rows->learned;
+	RlrecKey	user = rlrec_state_key_read(learner->agent, log->user);
+	RlrecPastEvent *events = events_of(learner, log);
+	MemoryContext context = AllocSetContextCreate(scratch, "rlrec lesson", ALLOCSET_DEFAULT_SIZES);
+	ListCell   *cell;
+
+	MemoryContextSwitchTo(context);
+	for (int p = 0; p < log->n; p++)
+	{
+		RlrecLesson lesson;
+
+		if (!log->place[p].lesson)
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		lesson = make_lesson(learner, log, events, user, p);
+		rlrec_learned_count(learned, &lesson);
+		foreach(cell, learner->parts)
+		{
+			const RlrecModel *part = lfirst(cell);
+
+			part->learner->learn(part, &lesson, learned);
+		}
+		log->place[p].old = true;
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(outer);
+	MemoryContextReset(scratch);
+}
+
+/* Reads the logs of the users who have one, and learns their lessons; marks() says which, unless they are marked as they are read. */
+static void
+teach_users(Learner *learner, void (*mark) (Learner *learner, UserLog *log, void *argument), void *argument)
+{
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "rlrec user", ALLOCSET_DEFAULT_SIZES);
+	bool		each = !learner->anew && users_are_indexed(learner->agent);
+
+	if (!each && learner->n_logs > 0)
+		rlrec_events_stream_xids(learner->agent, NULL, collect, learner);
+	for (int32 u = 0; u < learner->n_logs; u++)
+	{
+		UserLog    *log = &learner->logs[u];
+
+		CHECK_FOR_INTERRUPTS();
+		if (each)
+			rlrec_events_stream_xids(learner->agent, log->user, collect, learner);
+		if (log->n > 1)
+			qsort(log->place, log->n, sizeof(Place), rlrec_place_compare);
+		if (mark != NULL)
+			mark(learner, log, argument);
+		teach(learner, log, scratch);
+		if (log->place != NULL)
+			pfree(log->place);
+		log->place = NULL;
+		log->n = log->room = 0;
+	}
+	MemoryContextDelete(scratch);
+}
+
+/* ---------------------------------------------------------------- what to learn */
+
+static void
+start(Learner *learner)
+{
+	MemoryContext outer = MemoryContextSwitchTo(learner->context);
+
+	learner->ids = rlrec_intern_create();
+	learner->n_items = 0;
+	learner->room = 256;
+	learner->items = palloc_array(LoggedItem, learner->room);
+	learner->users = rlrec_intern_create();
+	learner->n_logs = 0;
+	learner->logs_room = 256;
+	learner->logs = palloc_array(UserLog, learner->logs_room);
+	MemoryContextSwitchTo(outer);
+}
+
+/* The rows anew, of what the version was not trained on. Where that is not known, of nothing. */
+static void
+learn_anew(Learner *learner)
+{
+	Datum		now = rlrec_seen_of(GetActiveSnapshot(), false);
+
+	rlrec_online_reset(learner->rows, learner->agent->deployed);
+	if (!rlrec_online_seen(learner->agent->id, learner->agent->deployed, &learner->seen))
+		return;
+	learner->has_seen = true;
+	learner->anew = true;
+	learner->now = rlrec_seen_open(now);
+	start(learner);
+	rlrec_events_stream_xids(learner->agent, NULL, collect_user, learner);
+	teach_users(learner, NULL, NULL);
+	rlrec_online_set_seen(learner->agent->id, 0, now);
+	learner->anew = false;
+	learner->seen = learner->now;
+}
+
+/* The events that are to be learned, by user. */
+typedef struct Told
+{
+	const RlrecFeedbackEvent *events;
+	int32	   *next;			/* [n] another event of the same user, told before; -1 for none */
+	int32	   *last;			/* [users] the last one told of each */
+} Told;
+
+/*
+ * Finds the user's events that were told, the last told first, each the last of its item and time that is not taken; or of its item, where the
+ * agent has no column of time or the row was changed. One that is there no longer, or that came from rlrec_feedback(), is only counted; so is,
+ * but for its visit, one that the version or the rows have.
+ */
+static void
+mark_told(Learner *learner, UserLog *log, void *argument)
+{
+	const Told *told = argument;
+
+	for (int32 e = told->last[log - learner->logs]; e >= 0; e = told->next[e])
+	{
+		const RlrecFeedbackEvent *event = &told->events[e];
+		int32		item = item_number(learner, event->item, event->item_length);
+		int			found = -1;
+
+		for (int p = log->n - 1; p >= 0 && event->decision == 0; p--)
+		{
+			const Place *place = &log->place[p];
+
+			if (place->base.item != item || place->lesson)
+				continue;
+			if (place->base.time == event->time)
+			{
+				found = p;
+				break;
+			}
+			if (found < 0 && learner->agent->time_column == NULL && !place->old)
+				found = p;
+		}
+		if (found < 0)
+			rlrec_learned_visit(&learner->rows->learned, &learner->items[item].id);
+		else
+			log->place[found].lesson = !log->place[found].old;
+	}
+}
+
+static void
+learn_told(Learner *learner, const RlrecFeedbackEvent *events, int64 n)
+{
+	Told		told = {events, palloc_extended(Max(n, 1) * sizeof(int32), MCXT_ALLOC_HUGE),
+	palloc_extended(Max(n, 1) * sizeof(int32), MCXT_ALLOC_HUGE)};
+
+	start(learner);
+	for (int64 e = 0; e < n; e++)
+	{
+		int32		known = learner->n_logs;
+		int32		number = (int32) (log_of_user(learner, events[e].user, events[e].user_length) - learner->logs);
+
+		told.next[e] = number < known ? told.last[number] : -1;
+		told.last[number] = (int32) e;
+	}
+	teach_users(learner, mark_told, &told);
+}
 
 void
-rlrec_online_learn(const RlrecAgent *agent pg_attribute_unused(), const RlrecFeedbackEvent *events pg_attribute_unused(),
-				   int64 n pg_attribute_unused())
+rlrec_online_learn(const RlrecAgent *agent, const RlrecFeedbackEvent *events, int64 n)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec online learning", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext outer = MemoryContextSwitchTo(context);
+	Learner		learner = {.agent = agent, .context = context};
+	RlrecRole	saved;
+	ListCell   *cell;
+
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+	rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
+	learner.rows = rlrec_online_lock(agent);
+	learner.rows->events += n;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (agent->deployed != 0)
+	{
+		learner.model = rlrec_cache_model(agent);
+		learner.rules = rlrec_reward_rules(agent);
+		foreach(cell, rlrec_parts_all(learner.model))
+			if (((const RlrecModel *) lfirst(cell))->learner->learn != NULL)
+				learner.parts = lappend(learner.parts, lfirst(cell));
+		if (learner.rows->model != agent->deployed)
+			learn_anew(&learner);
+		else
+			learner.has_seen = rlrec_online_seen(agent->id, 0, &learner.seen);
+		learn_told(&learner, events, n);
+		rlrec_cache_release(learner.model);
+	}
+	rlrec_online_store(learner.rows);
+	PopActiveSnapshot();
+	rlrec_run_back(&saved);
+	SPI_finish();
+	MemoryContextSwitchTo(outer);
+	MemoryContextDelete(context);
 }

@@ -76,6 +76,15 @@ rlrec_model_add_popularity(const RlrecModel *model, float *scores)
 		rlrec_axpy(model->items.n, 1e-6f / model->n_users, model->count, scores);
 }
 
+const RlrecLearnedCounts *
+rlrec_model_users(const RlrecModel *model, const RlrecHistory *history, double *users)
+{
+	RlrecLearned *learned = history->learned;
+
+	*users = model->n_users + (learned ? (double) learned->users : 0);
+	return learned ? learned->counts(learned, RLREC_LEARNED_USERS) : NULL;
+}
+
 int
 rlrec_model_dimension(const RlrecModel *model)
 {

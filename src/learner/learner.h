@@ -11,6 +11,7 @@
 
 #include "data/events.h"
 #include "data/features.h"
+#include "learner/learned.h"
 #include "learner/options.h"
 #include "types/weights.h"
 
@@ -65,6 +66,7 @@ typedef struct RlrecHistory
 	const uint8 *type;			/* [n] 1 + index in the model's types, 0 for none; NULL when no type is known */
 	int64		now;			/* time of the request */
 	RlrecKey	key;			/* what names the user's state: his id, or the value of option "expression"; none when it is not known */
+	RlrecLearned *learned;		/* since the version was trained; NULL for nothing */
 } RlrecHistory;
 
 /* A value of a table: of an item as an action in a state, whose name is not terminated. */
@@ -87,7 +89,8 @@ typedef struct RlrecLearner
 
 	/*
 	 * Writes scores[items.n], higher is better, every entry finite; returns false, with scores undefined, when the history tells
-	 * it nothing (then the caller recommends what is popular). No I/O, no SQL; scratch is palloc'd in CurrentMemoryContext.
+	 * it nothing (then the caller recommends what is popular). No I/O, no SQL, but for the rows of history->learned; scratch is palloc'd in
+	 * CurrentMemoryContext.
 	 */
 	bool		(*score) (const RlrecModel *model, const RlrecHistory *history, float *scores);
 
@@ -96,6 +99,12 @@ typedef struct RlrecLearner
 
 	/* A learner that it may fit as a part and whose options it takes, too; NULL for none. auto and hybrid take those of all learners. */
 	const struct RlrecLearner *part;
+
+	/*
+	 * Puts what an event changed into rows, from which score() then takes it: as if it had been there in training. NULL when the learner
+	 * learns nothing between trainings.
+	 */
+	void		(*learn) (const RlrecModel *model, const RlrecLesson *lesson, RlrecLearned *learned);
 
 	/* Appends what fitting came to, for people: members of a JSON object, each with a comma before it. May be NULL. */
 	void		(*describe) (const RlrecModel *model, StringInfo json);
@@ -174,6 +183,11 @@ extern RlrecDictionary rlrec_dictionary_open(const RlrecModel *model, const char
 
 /* The share of the users that had each item, times 1e-6: added to scores so that items without evidence rank by popularity. */
 extern void rlrec_model_add_popularity(const RlrecModel *model, float *scores);
+
+/*
+ * The number of users, and by how much more than in `count` had each item, since then too: NULL for none; in a history that is served.
+ */
+extern const RlrecLearnedCounts *rlrec_model_users(const RlrecModel *model, const RlrecHistory *history, double *users);
 
 /* Numbers in a state of the model, 0 when it has none. */
 extern int	rlrec_model_dimension(const RlrecModel *model);

@@ -240,3 +240,21 @@ rlrec_parts_find(const RlrecModel *model, const RlrecLearner *learner)
 	}
 	return NULL;
 }
+
+List *
+rlrec_parts_all(const RlrecModel *model)
+{
+	List	   *all = NIL;
+	ListCell   *cell;
+
+	if (model->learner != &rlrec_auto && model->learner != &rlrec_hybrid)
+		return list_make1(unconstify(RlrecModel *, model));
+	foreach(cell, rlrec_parts_read(model, "parts"))
+	{
+		RlrecModel *part = palloc(sizeof(RlrecModel));
+
+		*part = rlrec_parts_open(model, lfirst(cell));
+		all = list_concat(all, rlrec_parts_all(part));
+	}
+	return all;
+}

@@ -33,6 +33,9 @@ extern void rlrec_parts_describe(const List *learners, const char *key, const fl
 /* The model of that learner in a model, itself or a part; NULL when there is none. Borrows from the whole. */
 extern const RlrecModel *rlrec_parts_find(const RlrecModel *model, const RlrecLearner *learner);
 
+/* The models of learners that are not made of others (RlrecModel *): itself, or its parts' and theirs. Borrow from the whole. */
+extern List *rlrec_parts_all(const RlrecModel *model);
+
 /*
  * similar() of auto and hybrid: that of the first of `parts` that has one. rlrec_parts_has_similar() tells of any model whether
  * similar() may be asked.

@@ -21,6 +21,7 @@
 #include "data/sparse.h"
 #include "learner/cluster.h"
 #include "learner/learner.h"
+#include "learner/qlearning_model.h"
 #include "learner/state.h"
 #include "learner/tabular.h"
 #include "tensor/random.h"
@@ -410,72 +411,6 @@ fit_tabular(const RlrecFit *data, const char *learner, const char *prefix, Rlrec
 	save_values(values, log, prefix, tensors);
 }
 
-/* The state of a history that has actions, or -1. Where nothing was ever done after the last events, those before them tell. */
-static int32
-find_state(const RlrecModel *model, const RlrecHistory *history, const RlrecDictionary *states, const int32 *offset)
-{
-	RlrecStateReader reader;
-	int32		cluster;
-
-	rlrec_state_reader_open(&reader, model);
-	cluster = reader.kind == RLREC_STATE_CLUSTER ? rlrec_cluster_of(model, history) : -1;
-	for (int32 n = history->n; n >= 0; n--)
-	{
-		int32		length;
-		const char *key = rlrec_state_key(&reader, history->item, n, &history->key, cluster, &length);
-		int32		state = key == NULL ? -1 : rlrec_dictionary_find(states, key, length);
-
-		if (state >= 0 && offset[state] < offset[state + 1])
-			return state;
-		if (reader.kind != RLREC_STATE_LAST && reader.kind != RLREC_STATE_CATEGORY)
-			break;
-	}
-	return -1;
-}
-
-static bool
-score(const RlrecModel *model, const RlrecHistory *history, float *scores)
-{
-	RlrecDictionary states = rlrec_dictionary_open(model, "states");
-	const int32 *offset = rlrec_model_data(model, "offset", RLREC_I32, states.n + (int64) 1);
-	const int32 *action = rlrec_model_data(model, "action", RLREC_I32, offset[states.n]);
-	const float *q = rlrec_model_data(model, "q", RLREC_F32, offset[states.n]);
-	const float *prior = rlrec_model_data(model, "prior", RLREC_F32, model->items.n);
-	int32		state = find_state(model, history, &states, offset);
-
-	if (state < 0)
-		return false;
-	memcpy(scores, prior, model->items.n * sizeof(float));
-	for (int32 k = offset[state]; k < offset[state + 1]; k++)
-		scores[action[k]] = q[k];
-	return true;
-}
-
-static void
-describe(const RlrecModel *model, StringInfo json)
-{
-	RlrecDictionary states = rlrec_dictionary_open(model, "states");
-	const int32 *offset = rlrec_model_data(model, "offset", RLREC_I32, states.n + (int64) 1);
-	const double *training = rlrec_model_data(model, "training", RLREC_F64, 2);
-
-	appendStringInfo(json, ", \"states\": %d, \"values\": %d, \"transitions\": %.0f, \"td_error\": %g", states.n, offset[states.n],
-					 training[0], training[1]);
-}
-
-static void
-action_values(const RlrecModel *model, RlrecActionValueSink sink, void *argument)
-{
-	RlrecDictionary states = rlrec_dictionary_open(model, "states");
-	const int32 *offset = rlrec_model_data(model, "offset", RLREC_I32, states.n + (int64) 1);
-	const int32 *action = rlrec_model_data(model, "action", RLREC_I32, offset[states.n]);
-	const float *q = rlrec_model_data(model, "q", RLREC_F32, offset[states.n]);
-	const int32 *visits = rlrec_model_data(model, "visits", RLREC_I32, offset[states.n]);
-
-	for (int32 s = 0; s < states.n; s++)
-		for (int32 k = offset[s]; k < offset[s + 1]; k++)
-			sink(argument, states.bytes + states.offset[s], states.offset[s + 1] - states.offset[s], action[k], q[k], visits[k]);
-}
-
 /* ---------------------------------------------------------------- the learners */
 
 #define TABULAR(learner, what) \
@@ -490,11 +425,12 @@ const RlrecLearner rlrec_##learner = { \
 	.options = options, \
 	.obstacle = obstacle, \
 	.fit = fit_##learner, \
-	.score = score, \
+	.score = rlrec_qlearning_score, \
 	.when_named = true, \
 	.part = &rlrec_supervised, \
-	.describe = describe, \
-	.action_values = action_values \
+	.learn = rlrec_qlearning_learn, \
+	.describe = rlrec_qlearning_describe, \
+	.action_values = rlrec_qlearning_action_values \
 }
 
 TABULAR(qlearning, "tabular Q-learning from the log");

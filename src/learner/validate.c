@@ -66,7 +66,7 @@ rlrec_history_of(const RlrecSplit *split, int32 test)
 	int64	   *time = alloc_zero(n, sizeof(int64));
 	float	   *reward = alloc_zero(n, sizeof(float));
 	uint8	   *type = alloc_zero(n, sizeof(uint8));
-	RlrecHistory history = {0, item, time, reward, type, events->time[events->end[user]], rlrec_events_key(events, user)};
+	RlrecHistory history = {0, item, time, reward, type, events->time[events->end[user]], rlrec_events_key(events, user), NULL};
 
 	for (int64 e = events->start[user]; e < events->end[user]; e++)
 	{

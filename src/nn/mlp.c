@@ -2,7 +2,8 @@
  * mlp.c
  *	  A multilayer perceptron.
  *
- * The workspace is each layer's output (n,width) in order, then two gradients (n,widest) between which the backward pass alternates.
+ * The workspace is each layer's output (n,width) in order, then two gradients (n,widest) between which the backward pass alternates, then
+ * the transpose of a layer's matrix.
  */
 #include "postgres.h"
 
@@ -33,14 +34,24 @@ widest(const RlrecMlpShape *shape)
 	return most;
 }
 
-size_t
-rlrec_mlp_workspace(const RlrecMlpShape *shape, int n)
+static size_t
+outputs(const RlrecMlpShape *shape, int n)
 {
-	size_t		columns = 2 * (size_t) widest(shape);
+	size_t		columns = 0;
 
 	for (int l = 1; l <= shape->layers; l++)
 		columns += shape->width[l];
 	return columns * n;
+}
+
+size_t
+rlrec_mlp_workspace(const RlrecMlpShape *shape, int n)
+{
+	size_t		largest = 0;
+
+	for (int l = 0; l < shape->layers; l++)
+		largest = Max(largest, (size_t) shape->width[l] * shape->width[l + 1]);
+	return outputs(shape, n) + 2 * (size_t) n * widest(shape) + largest;
 }
 
 static RlrecMlpActivation
@@ -101,7 +112,7 @@ rlrec_mlp_initialize(const RlrecMlpShape *shape, uint64 key, real last, real *pa
 
 /*
  * Rows of a product: up to a million multiply-adds OpenBLAS has kernels that do without copies of the matrices, a sixth faster for two
- * layers of 64 and 128.
+ * layers of 64 and 128; with a transposed second factor they gain nothing.
  */
 static int
 rows_at_once(int n, int in, int out)
@@ -161,8 +172,9 @@ rlrec_mlp_backward(const RlrecMlpShape *shape, const real *parameters, int n, co
 {
 	int			last = shape->layers - 1;
 	size_t		size = (size_t) n * widest(shape);
-	real	   *dout = workspace + rlrec_mlp_workspace(shape, n) - 2 * size;
+	real	   *dout = workspace + outputs(shape, n);
 	real	   *din = dout + size;
+	real	   *transposed = din + size;
 	const real *y = dout;
 
 	parameters += rlrec_mlp_parameters(shape);
@@ -184,7 +196,8 @@ rlrec_mlp_backward(const RlrecMlpShape *shape, const real *parameters, int n, co
 		add_product(n, in, out, before, dout, gradient);
 		if (l == 0 && dx == NULL)
 			break;
-		rlrec_gemm_raw(false, true, n, in, out, 1, dout, out, parameters, out, 0, l == 0 ? dx : din, in);
+		rlrec_transpose(in, out, parameters, transposed);
+		product(n, out, in, dout, transposed, l == 0 ? dx : din);
 		dout = din;
 		din = swap;
 	}

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "nn/value_loss.h"
 #include "tensor/fused.h"
 
@@ -46,14 +48,15 @@ rlrec_loss_value(int n, int actions, int stride, real delta, real cql, const int
 	for (int i = 0; i < n; i++, q += stride)
 	{
 		real		e = q[action[i]] - target[i];
-		real		size = e < 0 ? -e : e;
+		real		size = fabs(e);
 		bool		linear = delta > 0 && size > delta;
 
 		loss += (double) weight[i] * (linear ? delta * (size - 0.5 * delta) : 0.5 * size * size);
 		if (cql > 0)
 			loss += cql * rlrec_cross_entropy(actions, action[i], cql / n, q);
 		else
-			memset(q, 0, actions * sizeof(real));
+			for (int a = 0; a < actions; a++)
+				q[a] = 0;
 		q[action[i]] += weight[i] / n * (linear ? (e < 0 ? -delta : delta) : e);
 		if (error != NULL)
 			error[i] = size;

@@ -39,9 +39,9 @@ double
 rlrec_policy_mixture(const RlrecPolicy *policy, int left)
 {
 	double		epsilon = policy->explore == RLREC_EXPLORE_EPSILON_GREEDY ? policy->epsilon : 0;
+	double		floor = Min(policy->floor * left, 1);
 
-	/* (1 - r f) ((1 - epsilon) best + epsilon / r) + f */
-	return 1 - (1 - epsilon) * (1 - Min(policy->floor * left, 1));
+	return floor + (1 - floor) * epsilon;
 }
 
 bool
@@ -112,11 +112,28 @@ best_left(const RlrecExplorer *explorer, const double *value)
 	return best;
 }
 
+/* draw[draws][n] from the normal distributions, each pair by one Box and Muller. */
+static void
+fill_draws(const RlrecPolicy *policy, int n, const double *mean, const float *error, double *draw)
+{
+	uint64		key = rlrec_random_key(policy->seed, RLREC_STREAM_THOMPSON);
+	size_t		count = (size_t) policy->draws * n;
+
+	for (size_t at = 0; at < count; at += 2)
+	{
+		double		radius = sqrt(-2 * log(rlrec_random_uniform(key, at)));
+		double		angle = 2 * M_PI * rlrec_random_uniform(key, at + 1);
+
+		draw[at] = mean[at % n] + error[at % n] * radius * cos(angle);
+		if (at + 1 < count)
+			draw[at + 1] = mean[(at + 1) % n] + error[(at + 1) % n] * radius * sin(angle);
+	}
+}
+
 RlrecExplorer *
 rlrec_explorer_create(const RlrecPolicy *policy, const RlrecShortlist *shortlist)
 {
 	RlrecExplorer *explorer = palloc0(sizeof(RlrecExplorer));
-	uint64		key = rlrec_random_key(policy->seed, RLREC_STREAM_THOMPSON);
 	int			n = shortlist->n;
 
 	explorer->policy = policy;
@@ -128,8 +145,7 @@ rlrec_explorer_create(const RlrecPolicy *policy, const RlrecShortlist *shortlist
 	{
 		explorer->draw = palloc((Size) policy->draws * n * sizeof(double));
 		explorer->vote = palloc(policy->draws * sizeof(int));
-		for (size_t at = 0; at < (size_t) policy->draws * n; at++)
-			explorer->draw[at] = explorer->value[at % n] + shortlist->uncertainty[at % n] * rlrec_random_normal(key, at);
+		fill_draws(policy, n, explorer->value, shortlist->uncertainty, explorer->draw);
 	}
 	rlrec_explorer_set_taken(explorer, 0, NULL);
 	return explorer;
@@ -186,6 +202,16 @@ squarecb(const RlrecExplorer *explorer, double *p)
 	p[best] = rest;
 }
 
+static void
+shares_of_votes(const RlrecExplorer *explorer, double *p)
+{
+	memset(p, 0, explorer->n * sizeof(double));
+	for (int d = 0; d < explorer->policy->draws; d++)
+		p[explorer->vote[d]]++;
+	for (int i = 0; i < explorer->n; i++)
+		p[i] /= explorer->policy->draws;
+}
+
 void
 rlrec_explorer_probabilities(const RlrecExplorer *explorer, double *p)
 {
@@ -203,11 +229,7 @@ rlrec_explorer_probabilities(const RlrecExplorer *explorer, double *p)
 	else if (policy->explore == RLREC_EXPLORE_SQUARECB)
 		squarecb(explorer, p);
 	else
-	{
-		memset(p, 0, explorer->n * sizeof(double));
-		for (int d = 0; d < policy->draws; d++)
-			p[explorer->vote[d]] += 1.0 / policy->draws;
-	}
+		shares_of_votes(explorer, p);
 	if (mixture == 0)
 		return;
 	for (int i = 0; i < explorer->n; i++)

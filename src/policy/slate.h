@@ -16,8 +16,8 @@ extern double rlrec_slate_draw(const RlrecPolicy *policy, const RlrecShortlist *
  * The same propensities, which may be NULL, and the same product, of a given slate; 0 from a place on that is not in the shortlist, or was
  * before.
  */
-extern double rlrec_slate_probability(const RlrecPolicy *policy, const RlrecShortlist *shortlist, int k, const int *place,
-									  double *propensity);
+extern double rlrec_policy_probability(const RlrecPolicy *policy, const RlrecShortlist *shortlist, int k, const int *place,
+									   double *propensity);
 
 /*
  * marginal[k]: the probability that each item of a slate is where it is, over all slates of this length. Returns false where that would be

@@ -88,9 +88,13 @@ rlrec_exclude_seen(FunctionCallInfo fcinfo, int context, const RlrecAgent *agent
 const char *
 rlrec_score_history(const RlrecModel *model, const RlrecHistory *history, float *scores)
 {
+	const RlrecLearnedCounts *more;
+	double		users;
+
 	if (model->learner->score(model, history, scores))
 		return rlrec_model_source(model);
+	more = rlrec_model_users(model, history, &users);
 	for (int32 i = 0; i < model->items.n; i++)
-		scores[i] = model->count[i] / Max(model->n_users, 1);
+		scores[i] = (float) ((model->count[i] + (more ? more->count[i] : 0)) / Max(users, 1));
 	return rlrec_popularity.name;
 }

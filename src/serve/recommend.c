@@ -25,6 +25,7 @@
 #include "serve/recommend.h"
 #include "store/cache.h"
 #include "store/events.h"
+#include "store/online.h"
 #include "store/state_key.h"
 
 static ArrayType *
@@ -141,6 +142,7 @@ rlrec_recommend_for_history(PG_FUNCTION_ARGS)
 	time = palloc(Max(n, 1) * sizeof(int64));
 	reward = palloc(Max(n, 1) * sizeof(float));
 	history->now = rlrec_events_now(agent);
+	history->learned = rlrec_online_read(agent, model);
 	for (int i = 0; i < n; i++)
 	{
 		char	   *id;
@@ -184,6 +186,7 @@ typedef struct Everybody
 	const int32 *map_type;		/* [events->types.n] */
 	int64		now;
 	float		rescale;		/* from the events' scale of rewards to the model's */
+	RlrecLearned *learned;
 	int32	   *item;			/* [longest] of the current user */
 	int64	   *time;
 	float	   *reward;
@@ -203,6 +206,7 @@ everybody(const RlrecAgent *agent, const RlrecModel *model)
 	all.map = map_ids(&all.events->items, &model->items);
 	all.map_type = map_ids(&all.events->types, &model->types);
 	all.now = rlrec_events_now(agent);
+	all.learned = rlrec_online_read(agent, model);
 	all.rescale = all.events->scale / model->reward_scale;
 	for (int32 u = 0; u < all.events->users.n; u++)
 		longest = Max(longest, all.events->end[u] - all.events->start[u]);
@@ -218,7 +222,7 @@ static RlrecHistory
 history_of(const Everybody *all, int32 u, RlrecItemSet *seen)
 {
 	const RlrecEvents *events = all->events;
-	RlrecHistory history = {0, all->item, all->time, all->reward, all->type, all->now, rlrec_events_key(events, u)};
+	RlrecHistory history = {0, all->item, all->time, all->reward, all->type, all->now, rlrec_events_key(events, u), all->learned};
 
 	for (int64 e = events->start[u]; e < events->end[u]; e++)
 	{
@@ -315,7 +319,7 @@ rlrec_similar_items(PG_FUNCTION_ARGS)
 		/* What it would recommend to someone who had only this item. */
 		const int64 now = rlrec_events_now(agent);
 		const float one = 1;
-		RlrecHistory history = {1, &item, &now, &one, NULL, now, {NULL, 0}};
+		RlrecHistory history = {1, &item, &now, &one, NULL, now, {NULL, 0}, rlrec_online_read(agent, model)};
 
 		(void) rlrec_score_history(model, &history, scores);
 	}

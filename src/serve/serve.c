@@ -1,6 +1,6 @@
 /*
  * serve.c
- *	  rlrec_serve(): what is shown to a user by the agent's stochastic policy, with its probability, and logged. rlrec_slate_probability().
+ *	  rlrec_serve(): what is shown to a user by the agent's stochastic policy, with its probability, and logged.
  */
 #include "postgres.h"
 
@@ -22,6 +22,7 @@
 #include "policy/slate.h"
 #include "serve/arguments.h"
 #include "serve/recommend.h"
+#include "serve/serve.h"
 #include "store/cache.h"
 #include "store/decision.h"
 #include "store/model.h"
@@ -82,8 +83,8 @@ policy_of(const RlrecRequest *request, const Jsonb *context)
  * Standard errors of the shortlist's scores. Where the learner has none, those of the mean of as many observations as users had the item,
  * and one: range of the shortlist's scores / sqrt(1 + users), the posterior of Agrawal and Goyal 2013 for scores brought to 0 .. 1.
  */
-static float *
-uncertainty_of(const RlrecRequest *request, int n, const RlrecRecommendation *best)
+float *
+rlrec_serve_uncertainty(const RlrecRequest *request, int n, const RlrecRecommendation *best)
 {
 	const RlrecModel *model = request->model;
 	float	   *error = palloc(Max(n, 1) * sizeof(float));
@@ -146,7 +147,7 @@ decide(const RlrecRequest *request, const RlrecPolicy *policy, int k, int n, con
 	decision.shortlist.n = n;
 	decision.shortlist.logit = logit;
 	if (rlrec_policy_is_uncertain(policy))
-		decision.shortlist.uncertainty = uncertainty_of(request, n, best);
+		decision.shortlist.uncertainty = rlrec_serve_uncertainty(request, n, best);
 	decision.k = Min(k, n);
 	decision.place = place;
 	decision.propensity = propensity;

@@ -145,7 +145,6 @@ rlrec_cache_init(void)
 	DefineCustomIntVariable("rlrec.shared_cache", "Memory for models that sessions share.",
 							"Needs shared_preload_libraries = 'rlrec'. 0 gives each session a copy of its own.",
 							&shared_cache_mb, 1024, 0, INT_MAX / 1024, PGC_SIGHUP, GUC_UNIT_MB, NULL, NULL, NULL);
-	MarkGUCPrefixReserved("rlrec");
 	RegisterXactCallback(end_transaction, NULL);
 	RegisterSubXactCallback(end_subtransaction, NULL);
 	if (process_shared_preload_libraries_in_progress)

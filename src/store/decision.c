@@ -77,7 +77,9 @@ rlrec_decision_insert(const RlrecAgent *agent, const RlrecDecision *decision)
 	values[DECISION_ID] = Int64GetDatum(id);
 	values[DECISION_AGENT] = Int64GetDatum(agent->id);
 	values[DECISION_MODEL] = Int64GetDatum(agent->deployed);
-	nulls[DECISION_ARM] = true;
+	nulls[DECISION_ARM] = decision->arm == NULL;
+	if (decision->arm)
+		values[DECISION_ARM] = CStringGetTextDatum(decision->arm);
 	values[DECISION_USER_ID] = CStringGetTextDatum(decision->user);
 	values[DECISION_ROLE] = ObjectIdGetDatum(GetUserId());
 	values[DECISION_SERVED_AT] = TimestampTzGetDatum(decision->served_at);
@@ -108,9 +110,12 @@ rlrec_decisions_trim(const RlrecAgent *agent, int most)
 
 	if (seconds <= 0)
 		return 0;
-	return (int64) rlrec_catalog_execute("DELETE FROM rlrec.decision WHERE id = ANY (ARRAY(SELECT id FROM rlrec.decision WHERE agent = $1"
+	return (int64) rlrec_catalog_execute("WITH old AS (DELETE FROM rlrec.decision WHERE id = ANY (ARRAY("
+										 "SELECT id FROM rlrec.decision WHERE agent = $1"
 										 " AND served_at < pg_catalog.now() - pg_catalog.make_interval(secs => $2)"
-										 " ORDER BY served_at LIMIT $3))", 3, types, values, NULL);
+										 " ORDER BY served_at LIMIT $3)) RETURNING id),"
+										 " o AS (DELETE FROM rlrec.outcome WHERE decision IN (SELECT id FROM old))"
+										 " SELECT FROM old", 3, types, values, NULL);
 }
 
 /* rlrec_trim_decisions(agent, most) */

@@ -62,7 +62,7 @@ typedef struct EventReceiver
 /* Columns of the query. */
 enum
 {
-	COLUMN_USER, COLUMN_ITEM, COLUMN_TIME, COLUMN_TIE, COLUMN_EVENT, COLUMN_VALUE, COLUMNS
+	COLUMN_USER, COLUMN_ITEM, COLUMN_TIME, COLUMN_TIE, COLUMN_EVENT, COLUMN_VALUE, COLUMN_XID
 };
 
 /* ---------------------------------------------------------------- decoding */
@@ -204,6 +204,8 @@ decode_event(EventReceiver *receiver, TupleTableSlot *slot, RlrecEvent *event)
 		event->type = VARDATA_ANY(type);
 		event->type_length = VARSIZE_ANY_EXHDR(type);
 	}
+	if (slot->tts_tupleDescriptor->natts > COLUMN_XID && !slot->tts_isnull[COLUMN_XID])
+		event->xid = DatumGetTransactionId(slot->tts_values[COLUMN_XID]);
 	if (receiver->lenient &&
 		!rlrec_reward_is_finite(&receiver->reward, event, slot->tts_values[COLUMN_VALUE], slot->tts_isnull[COLUMN_VALUE]))
 		return false;
@@ -228,9 +230,8 @@ receive_event(TupleTableSlot *slot, DestReceiver *self)
 
 /* ---------------------------------------------------------------- the query */
 
-/* The integer primary key's name, NULL when there is none. */
-static char *
-integer_primary_key(Oid relation)
+char *
+rlrec_integer_primary_key(Oid relation)
 {
 	Relation	table = table_open(relation, AccessShareLock);
 	Oid			index;
@@ -257,16 +258,23 @@ integer_primary_key(Oid relation)
 	return column;
 }
 
+static bool
+has_system_columns(Oid relation)
+{
+	char		kind = get_rel_relkind(relation);
+
+	return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE || kind == RELKIND_MATVIEW;
+}
+
 /* What orders events of the same time: a bigint or ctid. */
 static char *
 tie_expression(Oid relation)
 {
-	char		kind = get_rel_relkind(relation);
 	char	   *key;
 
-	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_MATVIEW)
+	if (!has_system_columns(relation))
 		return "NULL::pg_catalog.int8";
-	key = integer_primary_key(relation);
+	key = rlrec_integer_primary_key(relation);
 	if (key)
 		return psprintf("%s::pg_catalog.int8", quote_identifier(key));
 	return "ctid";
@@ -314,7 +322,7 @@ user_condition(const RlrecAgent *agent)
 }
 
 static char *
-events_query(const RlrecAgent *agent, bool of_user, Oid *time_type)
+events_query(const RlrecAgent *agent, bool of_user, bool xids, Oid *time_type)
 {
 	StringInfoData query;
 
@@ -325,7 +333,8 @@ events_query(const RlrecAgent *agent, bool of_user, Oid *time_type)
 		appendStringInfo(&query, "%s::pg_catalog.text, ", quote_identifier(agent->event_column));
 	else
 		appendStringInfoString(&query, "NULL, ");
-	appendStringInfo(&query, "%s FROM %s", rlrec_reward_sql(agent), rlrec_qualified_name(agent->events));
+	appendStringInfo(&query, "%s%s FROM %s", rlrec_reward_sql(agent), xids && has_system_columns(agent->events) ? ", xmin" : "",
+					 rlrec_qualified_name(agent->events));
 	if (of_user)
 		appendStringInfo(&query, " WHERE %s", user_condition(agent));
 	return query.data;
@@ -421,8 +430,8 @@ rlrec_id_datum(const RlrecAgent *agent, const char *column, const char *id)
 	return datum;
 }
 
-void
-rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument)
+static void
+stream(const RlrecAgent *agent, const char *user, bool xids, RlrecEventSink sink, void *argument)
 {
 	MemoryContext context = CurrentMemoryContext;
 	SPIExecuteOptions options = {0};
@@ -437,8 +446,10 @@ rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink si
 	/* What the owner wrote means the same whatever the caller's search_path is. */
 	if (pinned)
 		rlrec_run_as(&saved, GetUserId(), 0);
-	query = events_query(agent, user != NULL, &time_type);
+	query = events_query(agent, user != NULL, xids, &time_type);
 	receiver_init(&receiver, agent, time_type, sink, argument);
+	receiver.skip_missing = receiver.skip_missing || xids;
+	receiver.lenient = xids;
 	options.dest = (DestReceiver *) &receiver;
 	options.read_only = true;
 	SPI_connect();
@@ -462,6 +473,49 @@ rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink si
 	MemoryContextDelete(receiver.row_context);
 }
 
+void
+rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument)
+{
+	stream(agent, user, false, sink, argument);
+}
+
+void
+rlrec_events_stream_xids(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument)
+{
+	stream(agent, user, true, sink, argument);
+}
+
+void
+rlrec_events_stream_range(const RlrecAgent *agent, int64 low, int64 high, TransactionId xmin, CommandId cmin, RlrecEventSink sink,
+						  void *argument)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SPIExecuteOptions options = {0};
+	EventReceiver receiver;
+	RlrecRole	saved;
+	Oid			time_type;
+	char	   *key = rlrec_integer_primary_key(agent->events);
+	char	   *query;
+
+	if (key == NULL)
+		return;
+	rlrec_run_as(&saved, GetUserId(), 0);
+	query = psprintf("%s WHERE %s BETWEEN %lld AND %lld AND xmin = '%u' AND cmin = '%u' ORDER BY %s",
+					 events_query(agent, false, false, &time_type), quote_identifier(key), (long long) low, (long long) high, xmin, cmin,
+					 quote_identifier(key));
+	receiver_init(&receiver, agent, time_type, sink, argument);
+	receiver.skip_missing = receiver.lenient = true;
+	options.dest = (DestReceiver *) &receiver;
+	options.read_only = true;
+	SPI_connect();
+	if (SPI_execute_extended(query, &options) < 0)
+		elog(ERROR, "could not read the events");
+	SPI_finish();
+	rlrec_run_back(&saved);
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(receiver.row_context);
+}
+
 /* ---------------------------------------------------------------- single rows */
 
 struct RlrecRowReader
@@ -475,7 +529,7 @@ struct RlrecRowReader
 static List *
 row_columns(const RlrecAgent *agent, Relation relation, Oid *time_type)
 {
-	char	   *text = events_query(agent, false, time_type);
+	char	   *text = events_query(agent, false, false, time_type);
 	RawStmt    *raw = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
 	Query	   *query = parse_analyze_fixedparams(raw, text, NULL, 0, NULL);
 	Node	   *columns = (Node *) query->targetList;
@@ -530,8 +584,8 @@ rlrec_row_reader_read(RlrecRowReader *reader, TupleTableSlot *row)
 
 /* ---------------------------------------------------------------- order */
 
-static int
-compare_places(const void *a, const void *b)
+int
+rlrec_place_compare(const void *a, const void *b)
 {
 	const RlrecPlace *x = a;
 	const RlrecPlace *y = b;
@@ -548,9 +602,9 @@ void
 rlrec_places_sort(RlrecPlace *places, int64 n)
 {
 	for (int64 i = 1; i < n; i++)
-		if (compare_places(&places[i - 1], &places[i]) > 0)
+		if (rlrec_place_compare(&places[i - 1], &places[i]) > 0)
 		{
-			qsort(places, n, sizeof(RlrecPlace), compare_places);
+			qsort(places, n, sizeof(RlrecPlace), rlrec_place_compare);
 			return;
 		}
 }

@@ -35,6 +35,7 @@ typedef struct RlrecEvent
 	const char *type;			/* NULL without an event column, or where that is NULL */
 	size_t		type_length;
 	float		reward;
+	TransactionId xid;			/* that wrote the row; invalid unless it is asked for, and of views */
 } RlrecEvent;
 
 typedef void (*RlrecEventSink) (void *argument, const RlrecEvent *event);
@@ -44,6 +45,19 @@ typedef void (*RlrecEventSink) (void *argument, const RlrecEvent *event);
  * NULL. Order is the sink's business. The active snapshot is used.
  */
 extern void rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument);
+
+/* The same with the transactions that wrote the events, and what is an error in an event passes over it. */
+extern void rlrec_events_stream_xids(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument);
+
+/* The name of a relation's integer primary key, NULL when there is none. */
+extern char *rlrec_integer_primary_key(Oid relation);
+
+/*
+ * The events of those rows of that xmin and cmin whose integer primary keys are from low to high, in the order of the key. What is an error
+ * otherwise is passed over.
+ */
+extern void rlrec_events_stream_range(const RlrecAgent *agent, int64 low, int64 high, TransactionId xmin, CommandId cmin, RlrecEventSink sink,
+									  void *argument);
 
 /*
  * Decodes rows of the agent's events table, or of a partition of it, one by one, as the query would. What is an error there is passed over, but not
@@ -66,7 +80,8 @@ typedef struct RlrecPlace
 	uint8		type;
 } RlrecPlace;
 
-/* Sorts a user's events by (time, tie, item). */
+/* The order of (time, tie, item), for qsort(), and a user's events in it. */
+extern int	rlrec_place_compare(const void *a, const void *b);
 extern void rlrec_places_sort(RlrecPlace *places, int64 n);
 
 #endif							/* RLREC_EVENT_STREAM_H */

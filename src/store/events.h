@@ -6,6 +6,7 @@
 #define RLREC_STORE_EVENTS_H
 
 #include "data/events.h"
+#include "datatype/timestamp.h"
 #include "learner/learner.h"
 #include "store/agent.h"
 
@@ -22,7 +23,8 @@ extern RlrecEvents *rlrec_events_read(const RlrecAgent *agent, Size budget, bool
 extern void rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecModel *model, RlrecHistory *history, bool *seen,
 							   List **unknown);
 
-/* The statement's time, as the agent's time column tells time. */
+/* A time, and that of the statement, as the agent's time column tells time. */
+extern int64 rlrec_events_time(const RlrecAgent *agent, TimestampTz time);
 extern int64 rlrec_events_now(const RlrecAgent *agent);
 
 /* An id in the form in which the column's output function writes it: parsed as the column's type, or the error of its input function. */

@@ -16,6 +16,7 @@
 #include "data/rewards.h"
 #include "store/event_stream.h"
 #include "store/events.h"
+#include "store/online.h"
 #include "store/reward.h"
 #include "store/state_key.h"
 
@@ -110,14 +111,19 @@ history_of_places(RlrecHistory *history, const RlrecRewardRules *rules, const Rl
 }
 
 int64
-rlrec_events_now(const RlrecAgent *agent)
+rlrec_events_time(const RlrecAgent *agent, TimestampTz time)
 {
-	TimestampTz now = GetCurrentStatementStartTimestamp();
 	Oid			type = agent->time_column ? rlrec_column_type(agent->events, agent->time_column) : InvalidOid;
 
 	if (type == TIMESTAMPOID || type == DATEOID)
-		return DatumGetTimestamp(DirectFunctionCall1(timestamptz_timestamp, TimestampTzGetDatum(now)));
-	return now;
+		return DatumGetTimestamp(DirectFunctionCall1(timestamptz_timestamp, TimestampTzGetDatum(time)));
+	return time;
+}
+
+int64
+rlrec_events_now(const RlrecAgent *agent)
+{
+	return rlrec_events_time(agent, GetCurrentStatementStartTimestamp());
 }
 
 void
@@ -138,6 +144,7 @@ rlrec_history_read(const RlrecAgent *agent, const char *user, const RlrecModel *
 	history_of_places(history, &rules, model, collector.places, collector.n);
 	history->now = rlrec_events_now(agent);
 	history->key = rlrec_state_key_read(agent, user);
+	history->learned = rlrec_online_read(agent, model);
 	pfree(collector.places);
 }
 

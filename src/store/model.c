@@ -368,6 +368,8 @@ rlrec_model_trim(const RlrecAgent *agent)
 						  "   AND id NOT IN (SELECT id FROM old))", 2, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.deployment d WHERE agent = $1"
 						  " AND NOT EXISTS (SELECT FROM rlrec.model m WHERE m.id = d.model)", 1, types, values, NULL);
+	rlrec_catalog_execute("DELETE FROM rlrec.seen s WHERE agent = $1 AND model <> 0"
+						  " AND NOT EXISTS (SELECT FROM rlrec.model m WHERE m.id = s.model)", 1, types, values, NULL);
 }
 
 PG_FUNCTION_INFO_V1(rlrec_deploy);
@@ -383,29 +385,40 @@ rlrec_deploy(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-PG_FUNCTION_INFO_V1(rlrec_rollback);
-Datum
-rlrec_rollback(PG_FUNCTION_ARGS)
+int32
+rlrec_model_rollback(const RlrecAgent *agent)
 {
-	RlrecAgent *agent = rlrec_agent_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_LOCK, "rlrec_rollback()");
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(agent->id)};
 	bool		isnull;
 	int32		version;
 
-	SPI_connect();
-	if (rlrec_catalog_execute("SELECT m.version, m.id FROM rlrec.deployment d JOIN rlrec.model m ON m.id = d.model"
+	if (rlrec_catalog_execute("SELECT m.version FROM rlrec.deployment d JOIN rlrec.model m ON m.id = d.model"
 							  " WHERE d.agent = $1 AND d.id < (SELECT pg_catalog.max(id) FROM rlrec.deployment WHERE agent = $1)"
 							  " ORDER BY d.id DESC LIMIT 1", 1, types, values, NULL) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("agent \"%s\" has no earlier deployment to go back to", agent->name),
-				 errhint("rlrec_deploy() chooses any version that rlrec.models lists.")));
+		return 0;
 	version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	rlrec_catalog_execute("DELETE FROM rlrec.deployment WHERE id = (SELECT pg_catalog.max(id) FROM rlrec.deployment WHERE agent = $1)",
 						  1, types, values, NULL);
 	rlrec_catalog_execute("UPDATE rlrec.agent SET deployed = (SELECT model FROM rlrec.deployment WHERE agent = $1 ORDER BY id DESC LIMIT 1)"
 						  " WHERE id = $1", 1, types, values, NULL);
+	return version;
+}
+
+PG_FUNCTION_INFO_V1(rlrec_rollback);
+Datum
+rlrec_rollback(PG_FUNCTION_ARGS)
+{
+	RlrecAgent *agent = rlrec_agent_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_LOCK, "rlrec_rollback()");
+	int32		version;
+
+	SPI_connect();
+	version = rlrec_model_rollback(agent);
+	if (version == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("agent \"%s\" has no earlier deployment to go back to", agent->name),
+				 errhint("rlrec_deploy() chooses any version that rlrec.models lists.")));
 	SPI_finish();
 	PopActiveSnapshot();
 	PG_RETURN_INT32(version);

@@ -40,4 +40,7 @@ extern int64 rlrec_model_store(const RlrecAgent *agent, const RlrecModel *model,
 extern void rlrec_model_deploy(const RlrecAgent *agent, int64 model);
 extern void rlrec_model_trim(const RlrecAgent *agent);
 
+/* Takes the last deployment back; returns the version that serves again, 0 when there is no earlier one that is kept. SPI must be connected. */
+extern int32 rlrec_model_rollback(const RlrecAgent *agent);
+
 #endif							/* RLREC_MODEL_H */

@@ -72,6 +72,25 @@ rlrec_matmul(int m, int n, int k, const real *a, int lda, const real *b, int ldb
 }
 
 DISPATCHED void
+rlrec_transpose(int m, int n, const real *a, real *b)
+{
+	int			i = 0;
+
+	for (; i + LANES <= m; i += LANES)
+		for (int j = 0; j < n; j++)
+		{
+			lanes		column;
+
+			for (int l = 0; l < LANES; l++)
+				column[l] = a[(size_t) (i + l) * n + j];
+			store(b + (size_t) j * m + i, column);
+		}
+	for (; i < m; i++)
+		for (int j = 0; j < n; j++)
+			b[(size_t) j * m + i] = a[(size_t) i * n + j];
+}
+
+DISPATCHED void
 rlrec_add(int64 n, real alpha, const real *x, real *y)
 {
 	int64		i = 0;
@@ -102,14 +121,17 @@ rlrec_sum_squares(int64 n, const real *x)
 	for (int64 at = 0; at < n; at += 1024)
 	{
 		int64		stop = Min(n, at + 1024);
-		lanes		s = splat(0);
+		lanes		s[4];
 		int64		i = at;
 
-		for (; i + LANES <= stop; i += LANES)
-			s += load(x + i) * load(x + i);
+		for (int v = 0; v < 4; v++)
+			s[v] = splat(0);
+		for (; i + 4 * LANES <= stop; i += 4 * LANES)
+			for (int v = 0; v < 4; v++)
+				s[v] += load(x + i + v * LANES) * load(x + i + v * LANES);
 		for (; i < stop; i++)
-			s[0] += x[i] * x[i];
-		total += sum(s);
+			s[0][0] += x[i] * x[i];
+		total += sum((s[0] + s[1]) + (s[2] + s[3]));
 	}
 	return total;
 }

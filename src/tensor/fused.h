@@ -12,6 +12,9 @@
 /* c (m,n) = a (m,k) b (k,n); the product of serving, for which no library is loaded */
 extern void rlrec_matmul(int m, int n, int k, const real *a, int lda, const real *b, int ldb, real *c, int ldc);
 
+/* b (n,m) = the transpose of a (m,n) */
+extern void rlrec_transpose(int m, int n, const real *a, real *b);
+
 /* y[n] += alpha * x[n] */
 extern void rlrec_add(int64 n, real alpha, const real *x, real *y);
 extern void rlrec_scale(int64 n, real alpha, real *x);

@@ -21,12 +21,14 @@
 #include "baseline/auto.h"
 #include "compat.h"
 #include "data/features.h"
+#include "evaluate/gate.h"
 #include "learner/learner.h"
 #include "learner/validate.h"
 #include "store/agent.h"
 #include "store/catalog.h"
 #include "store/events.h"
 #include "store/model.h"
+#include "store/online.h"
 #include "store/past.h"
 #include "store/progress.h"
 #include "store/state_key.h"
@@ -112,17 +114,14 @@ split_ndcg(const RlrecLearner *learner, const RlrecFit *fit, const Jsonb *option
  * learned from the rest.
  */
 static bool
-is_better(const RlrecAgent *agent, const RlrecFit *fit)
+ranks_better(const RlrecAgent *agent, const RlrecFit *fit, const RlrecModelRow *row)
 {
-	RlrecModelRow *row = agent->deployed ? rlrec_model_row(agent->deployed) : NULL;
 	const RlrecLearner *challenger = rlrec_learner_find(agent->learner);
-	const RlrecLearner *incumbent = row ? rlrec_learner_find(row->learner) : NULL;
+	const RlrecLearner *incumbent = rlrec_learner_find(row->learner);
 	const RlrecSplit *split;
 	double		challenger_ndcg,
 				incumbent_ndcg;
 
-	if (incumbent == NULL)
-		return true;
 	split = rlrec_split_has_time(fit->events) ? rlrec_split_temporal(fit->events, 0.9) : rlrec_split_leave_one_out(fit->events);
 	challenger_ndcg = split_ndcg(challenger, fit, agent->options, split);
 	incumbent_ndcg = split_ndcg(incumbent, fit, row->options, split);
@@ -133,6 +132,51 @@ is_better(const RlrecAgent *agent, const RlrecFit *fit)
 			 errdetail("NDCG@10 on held-out events: %s now %.4f, %s newly trained %.4f.", row->learner, incumbent_ndcg, agent->learner,
 					   challenger_ndcg)));
 	return false;
+}
+
+/*
+ * Whether the agent's learner, fitted on what came before the later half of the matured decisions of the version that serves, would surely have
+ * earned more by these than that version did. They trained neither of the two.
+ */
+static bool
+earns_more(const RlrecAgent *agent, const RlrecFit *fit, const RlrecModelRow *row)
+{
+	RlrecGain	gain = {0};
+	RlrecMaturedDecision *decisions;
+	int64		n;
+
+	decisions = rlrec_matured_decisions(agent, row->id, DT_NOBEGIN, RLREC_GATE_DECISIONS, &n);
+	if (n > 0)
+	{
+		int64		cut = rlrec_events_time(agent, decisions[n / 2].served_at);
+		RlrecFit	part = *fit;
+
+		part.events = &rlrec_split_before(fit->events, cut)->train;
+		part.past = NULL;
+		gain = rlrec_gate_measure(agent, rlrec_learner_fit(rlrec_learner_find(agent->learner), &part), fit->events, n - n / 2, decisions + n / 2);
+		if (gain.lower > 0)
+			return true;
+	}
+	ereport(NOTICE,
+			(errmsg("version %d keeps serving agent \"%s\"", row->version, agent->name),
+			 n == 0 ? errdetail("None of its decisions has matured, so nothing proves another better.") :
+			 errdetail("By %lld of its matured decisions for %lld users, of mean reward %.4g, the candidate would have earned %.4g more, at least %.4g;"
+					   " the log tells of %.0f %% of what it would show.", (long long) gain.decisions, (long long) gain.users, gain.incumbent,
+					   gain.gain, gain.lower, 100 * Min(gain.support, 1))));
+	return false;
+}
+
+/* Once decisions have matured it is what they came to that counts; where events have no time, no model can be kept from knowing it. */
+static bool
+is_better(const RlrecAgent *agent, const RlrecFit *fit)
+{
+	RlrecModelRow *row = agent->deployed ? rlrec_model_row(agent->deployed) : NULL;
+
+	if (row == NULL || rlrec_learner_find(row->learner) == NULL)
+		return true;
+	if (agent->time_column && rlrec_matured_any(agent))
+		return earns_more(agent, fit, row);
+	return ranks_better(agent, fit, row);
 }
 
 const char *
@@ -170,14 +214,17 @@ rlrec_train_agent(const char *name, RlrecDeploy when, RlrecTraining *training)
 	TimestampTz started = GetCurrentTimestamp();
 	RlrecAgent *agent;
 	RlrecModel *model;
+	Datum		seen;
 	int64		id;
 
 	/* What was committed while this waited for the lock counts. */
 	agent = rlrec_agent_get_locked(name, RLREC_AGENT_LOCK, "rlrec_train()");
+	seen = rlrec_seen_of(GetActiveSnapshot(), true);
 	rlrec_progress_start(agent->anchor, true);
 	model = fit_as_owner(agent, when, &training->metrics, &training->deployed);
 	SPI_connect();
 	id = rlrec_model_store(agent, model, training->metrics, (GetCurrentTimestamp() - started) / 1e6, &training->version);
+	rlrec_online_set_seen(agent->id, id, seen);
 	if (training->deployed)
 		rlrec_model_deploy(agent, id);
 	rlrec_model_trim(agent);

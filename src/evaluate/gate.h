@@ -1,0 +1,33 @@
+/*
+ * gate.h
+ *	  How much more a candidate would have earned than the version that served, as what that one showed tells.
+ */
+#ifndef RLREC_GATE_H
+#define RLREC_GATE_H
+
+#include "data/events.h"
+#include "evaluate/matured.h"
+#include "learner/learner.h"
+
+/* The newest decisions that a candidate is measured by, at most. */
+#define RLREC_GATE_DECISIONS 20000
+
+/* Rewards are those of a decision. */
+typedef struct RlrecGain
+{
+	int64		decisions;
+	int64		users;
+	double		incumbent;		/* mean reward */
+	double		gain;			/* estimate of how much more the candidate's is */
+	double		lower;			/* bound of the gain, at all times at once; -infinity with too few users */
+	double		support;		/* probability that the candidate would show first what the log could */
+} RlrecGain;
+
+/*
+ * The gain over n matured decisions of one version. The candidate must not have learned from what came after the first of them; events, whose rewards
+ * and order are those of rlrec_events_read(), are all that there are, and histories are read from them as of each decision.
+ */
+extern RlrecGain rlrec_gate_measure(const RlrecAgent *agent, const RlrecModel *candidate, const RlrecEvents *events, int64 n,
+									const RlrecMaturedDecision *decisions);
+
+#endif							/* RLREC_GATE_H */

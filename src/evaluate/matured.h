@@ -1,0 +1,41 @@
+/*
+ * matured.h
+ *	  Decisions of which all feedback has come.
+ */
+#ifndef RLREC_MATURED_H
+#define RLREC_MATURED_H
+
+#include "datatype/timestamp.h"
+#include "store/agent.h"
+#include "utils/array.h"
+
+/* The agent's decisions before this time have matured: its horizon, a day where it has none, has passed. */
+extern TimestampTz rlrec_matured_before(const RlrecAgent *agent);
+
+/*
+ * What each matured decision of a version came to, the sum over its slate, oldest first: the newest ones since a time, at most so many.
+ * Returns a palloc'd array of *n.
+ */
+extern double *rlrec_matured_rewards(const RlrecAgent *agent, int64 model, TimestampTz since, int64 most, int64 *n);
+
+/* A matured decision and what it came to */
+typedef struct RlrecMaturedDecision
+{
+	int64		id;
+	char	   *user;
+	TimestampTz served_at;
+	ArrayType  *shortlist;		/* text[n] */
+	int			n;
+	int			k;
+	int		   *place;			/* [k] of the slate in the shortlist, from 0 */
+	double	   *propensity;		/* [k] given the places before */
+	double	   *reward;			/* [k] */
+} RlrecMaturedDecision;
+
+/* Those of a version since a time, oldest first: the newest, at most so many. A palloc'd array of *n. */
+extern RlrecMaturedDecision *rlrec_matured_decisions(const RlrecAgent *agent, int64 model, TimestampTz since, int64 most, int64 *n);
+
+/* Whether any decision of the agent has matured. */
+extern bool rlrec_matured_any(const RlrecAgent *agent);
+
+#endif							/* RLREC_MATURED_H */

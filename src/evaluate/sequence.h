@@ -1,0 +1,40 @@
+/*
+ * sequence.h
+ *	  Looking at a mean again and again: bounds that hold at all times at once, and a test whether it has dropped.
+ *
+ * Knows of no SQL.
+ */
+#ifndef RLREC_SEQUENCE_H
+#define RLREC_SEQUENCE_H
+
+/* The mean of values that come in clusters: those of a cluster may depend on each other. */
+typedef struct RlrecClusteredMean
+{
+	int64		n;
+	int64		clusters;
+	double		mean;
+	double		clustered;		/* variance of the mean */
+	double		independent;	/* what it would be if all values were independent */
+} RlrecClusteredMean;
+
+/* Of value[n], each of a cluster 0 .. clusters - 1; all 0 when n is 0. */
+extern RlrecClusteredMean rlrec_clustered_mean(int64 n, const double *value, const int32 *cluster, int32 clusters);
+
+/*
+ * How far below the mean its lower bound lies, at all times at once with confidence 1 - alpha; infinity with fewer than RLREC_LEAST_CLUSTERS
+ * clusters. The same above it is the upper bound.
+ */
+#define RLREC_LEAST_CLUSTERS 30
+extern double rlrec_sequence_width(int64 n, int64 clusters, double clustered, double independent, double alpha);
+
+/* The state of Page's test for a drop, 0 at the start */
+typedef struct RlrecPage
+{
+	double		sum;			/* by how much the latest values stayed behind what was expected */
+	double		most;			/* that sum has been; an alarm where it is above a threshold */
+} RlrecPage;
+
+/* Adds a value, as a difference from what is expected. A drop of as much as tolerance counts for nothing. */
+extern void rlrec_page_add(RlrecPage *test, double value, double tolerance);
+
+#endif							/* RLREC_SEQUENCE_H */

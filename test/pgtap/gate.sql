@@ -1,0 +1,87 @@
+-- What is deployed if it is better, once decisions have matured: a simulated log of users who like items of one kind or the other.
+SET client_min_messages = warning;
+SELECT no_plan();
+
+-- 300 users, of whom the even ones like even items and the odd ones odd items, with three events each that say so.
+CREATE TABLE events (user_id int, item_id int, at timestamptz);
+INSERT INTO events SELECT u, (u % 2 + 2 * (u / 2 + 3 * e)) % 12, now() - interval '1 day' + e * interval '1 minute'
+FROM generate_series(1, 300) u, generate_series(0, 2) e;
+
+SELECT rlrec_create_agent('shop', 'events', learner => 'popularity',
+	options => '{"horizon": "1 s", "exclude_seen": false, "explore": "epsilon_greedy", "explore_epsilon": 0.6, "explore_shortlist": 12}');
+SELECT lives_ok($$ SELECT rlrec_train('shop', deploy => 'if_better') $$, 'a first version is better than none');
+
+-- The log: each user is served n times, k items, and clicks those of his kind six times out of ten, others once; a second between decisions.
+CREATE FUNCTION serve(n int, k int, seed float8) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	first bigint := coalesce((SELECT max(id) FROM rlrec.decision), 0);
+BEGIN
+	PERFORM setseed(seed);
+	PERFORM rlrec_serve(u, k, 'shop', context => jsonb_build_object('seed', 1000 * i + u)) FROM generate_series(1, n) i, generate_series(1, 300) u;
+	UPDATE rlrec.decision SET served_at = now() - interval '10 hours' + id * interval '1 s';
+	INSERT INTO rlrec.outcome (decision, place, agent, reward, events, first_at)
+	SELECT d.id, s.place, d.agent, 1, 1, d.served_at
+	FROM rlrec.decision d CROSS JOIN unnest(d.slate) WITH ORDINALITY s (choice, place)
+	WHERE d.id > first AND random() < CASE WHEN (d.shortlist[s.choice]::int - d.user_id::int) % 2 = 0 THEN 0.6 ELSE 0.1 END;
+END $$;
+SELECT serve(20, 1, 0.1);
+SELECT is((SELECT count(*) FROM rlrec.decisions), 6000::bigint, 'there is a log');
+-- as if it had been trained before
+UPDATE rlrec.model SET created_at = now() - interval '11 hours', seconds = 1;
+UPDATE rlrec.deployment SET deployed_at = now() - interval '11 hours';
+
+-- What the gate makes of each decision of the version itself is what was logged.
+SELECT results_eq($$ SELECT decisions, users, round(gain::numeric, 9), round(lower::numeric, 9), round(support::numeric, 9) FROM rlrec_gain('shop', 1) $$,
+	$$ VALUES (6000::bigint, 300::bigint, 0.0, 0.0, 1.0) $$, 'a version has no gain over itself, decision by decision');
+SELECT is((SELECT round(mean::numeric, 9) FROM rlrec_gain('shop', 1)), (SELECT round(sum(reward)::numeric / 6000, 9) FROM rlrec.outcome), 'the mean is that of the log');
+
+-- The same estimate in SQL: another epsilon is another policy over the same scores.
+SELECT rlrec_alter_agent('shop', options => '{"explore_epsilon": 0.1}');
+SELECT is((SELECT round(gain::numeric, 9) FROM rlrec_gain('shop', 1)),
+	(SELECT round(avg(reward * (rlrec_slate_probability('{"explore": "epsilon_greedy", "explore_epsilon": 0.1}', logits, slate) / probability - 1))::numeric, 9)
+	FROM (SELECT d.*, coalesce(o.reward, 0) AS reward FROM rlrec.decision d LEFT JOIN rlrec.outcome o ON o.decision = d.id) l),
+	'the gain of another epsilon is what SQL says');
+
+-- A better learner, one that is not, and one that learned the opposite.
+SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), false, 'the same learner, with what else it knows, is not surely better');
+SELECT rlrec_alter_agent('shop', learner => 'itemknn');
+CREATE TABLE lies AS SELECT user_id, (item_id + 1) % 12 AS item_id, at FROM events;
+SELECT rlrec_alter_agent('shop', events => 'lies');
+SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), false, 'a deliberately bad version is refused');
+SELECT is((SELECT version FROM rlrec.models WHERE agent = 'shop' AND deployed), 1, 'and the first serves on');
+UPDATE rlrec.model SET created_at = now() - interval '11 hours', seconds = 1;
+SELECT cmp_ok((SELECT gain FROM rlrec_gain('shop', 3)), '<', -0.05::float8, 'its gain is a loss');
+SELECT rlrec_alter_agent('shop', events => 'events');
+SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), true, 'a better one is deployed');
+SELECT is((SELECT version FROM rlrec.models WHERE agent = 'shop' AND deployed), 4, 'and serves');
+SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), false, 'another waits until the log tells of that one');
+
+-- Slates, of a version that knows each user: what is shown below counts by what is above it.
+SELECT serve(4, 3, 0.2);
+UPDATE rlrec.model SET created_at = now() - interval '11 hours', seconds = 1;
+SELECT results_eq($$ SELECT decisions, round(gain::numeric, 9), round(support::numeric, 9) FROM rlrec_gain('shop', 4) $$,
+	$$ VALUES (1200::bigint, 0.0, 1.0) $$, 'nor has one that knows its users a gain over itself');
+SELECT rlrec_alter_agent('shop', options => '{"explore_epsilon": 0.3}');
+SELECT is((SELECT round(gain::numeric, 9) FROM rlrec_gain('shop', 4)),
+	(SELECT round(avg(gain)::numeric, 9) FROM (
+		SELECT sum(coalesce(o.reward, 0) * (exp(w.log_weight) - 1)) AS gain
+		FROM rlrec.decision d CROSS JOIN LATERAL (
+			SELECT place, sum(ln(p / d.propensity[place])) OVER (ORDER BY place) AS log_weight
+			FROM unnest(rlrec_slate_propensities('{"explore": "epsilon_greedy", "explore_epsilon": 0.3}', d.logits, d.slate)) WITH ORDINALITY u (p, place)) w
+		LEFT JOIN rlrec.outcome o ON o.decision = d.id AND o.place = w.place
+		WHERE d.id > 6000 GROUP BY d.id) s),
+	'the gain of a slate is that of its places, each by all above it');
+
+-- Where every decision costs something, to show what nobody knows is no gain.
+UPDATE rlrec.outcome SET reward = -1;
+SELECT is((SELECT round(lower::numeric, 9) <= 0 FROM rlrec_gain('shop', 3)), true, 'what the log cannot tell of counts as no better than the mean');
+
+SELECT throws_ok($$ SELECT rlrec_gain('shop', 9) $$, '42704', NULL, 'a version that is none');
+CREATE ROLE gate_stranger;
+GRANT USAGE ON SEQUENCE rlrec.agent_shop TO gate_stranger;
+SET ROLE gate_stranger;
+SELECT throws_ok($$ SELECT rlrec_gain('shop', 1) $$, '42501', 'must be owner of agent "shop"', 'who may use an agent cannot see what it would earn');
+RESET ROLE;
+DROP OWNED BY gate_stranger;
+DROP ROLE gate_stranger;
+SELECT * FROM finish();
