@@ -21,6 +21,7 @@
 #include "policy/policy.h"
 #include "policy/slate.h"
 #include "serve/arguments.h"
+#include "serve/experiment.h"
 #include "serve/recommend.h"
 #include "serve/serve.h"
 #include "store/cache.h"
@@ -194,14 +195,17 @@ rlrec_serve(PG_FUNCTION_ARGS)
 	RlrecDecision decision;
 	Datum		values[6];
 	bool		nulls[6] = {false};
+	char	   *arm;
 	int64		id = 0;
 	int			n;
 
 	InitMaterializedSRF(fcinfo, 0);
+	arm = rlrec_experiment_assign(agent, rlrec_id_argument(fcinfo, 0, agent, agent->user_column, "user_id"));
 	rlrec_request_read(fcinfo, agent, context_options, &request);
 	best = rlrec_request_best(fcinfo, &request, rlrec_policy_shortlist(agent->options, k), &n);
 	policy = policy_of(&request, context);
 	decision = decide(&request, &policy, k, n, best, rlrec_option_bool(context, context_options, "marginals"));
+	decision.arm = arm;
 	decision.policy = rlrec_policy_log(&policy, request.source, rlrec_option_given(context, "seed"));
 	nulls[0] = n > 0 && !log_decision(agent, &decision, &id);
 	values[0] = Int64GetDatum(id);

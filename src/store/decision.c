@@ -77,7 +77,9 @@ rlrec_decision_insert(const RlrecAgent *agent, const RlrecDecision *decision)
 	values[DECISION_ID] = Int64GetDatum(id);
 	values[DECISION_AGENT] = Int64GetDatum(agent->id);
 	values[DECISION_MODEL] = Int64GetDatum(agent->deployed);
-	nulls[DECISION_ARM] = true;
+	nulls[DECISION_ARM] = decision->arm == NULL;
+	if (decision->arm)
+		values[DECISION_ARM] = CStringGetTextDatum(decision->arm);
 	values[DECISION_USER_ID] = CStringGetTextDatum(decision->user);
 	values[DECISION_ROLE] = ObjectIdGetDatum(GetUserId());
 	values[DECISION_SERVED_AT] = TimestampTzGetDatum(decision->served_at);

@@ -12,6 +12,7 @@
 /* A row of rlrec.decision, as far as its caller knows more of it than the transaction does */
 typedef struct RlrecDecision
 {
+	const char *arm;			/* of an experiment; NULL outside of one */
 	const char *user;
 	TimestampTz served_at;
 	const Datum *item;			/* [shortlist.n] texts */
