@@ -5,7 +5,7 @@ CREATE TABLE rlrec.subscription (
 	mode text NOT NULL
 );
 COMMENT ON TABLE rlrec.subscription IS 'one row an agent that is attached: it learns from what is committed';
-COMMENT ON COLUMN rlrec.subscription.mode IS 'row: a trigger on the events queues each row; none: there is no trigger';
+COMMENT ON COLUMN rlrec.subscription.mode IS 'row or range: what the trigger on the events queues; none: there is no trigger';
 
 CREATE TABLE rlrec.watermark (
 	agent bigint PRIMARY KEY,
@@ -61,6 +61,16 @@ REVOKE ALL ON SEQUENCE rlrec.queue_segment FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('rlrec.subscription', '');
 SELECT pg_catalog.pg_extension_config_dump('rlrec.outcome', '');
 
+CREATE VIEW rlrec.outcomes WITH (security_barrier) AS
+SELECT o.decision AS decision_id, d.agent, d.user_id, o.place, d.items[o.place] AS item, o.reward, o.events, o.first_at
+FROM rlrec.decisions d
+JOIN rlrec.outcome o ON o.decision OPERATOR(pg_catalog.=) d.id;
+COMMENT ON VIEW rlrec.outcomes IS 'what came of the decisions that you see in rlrec.decisions: a row an item of which feedback came';
+COMMENT ON COLUMN rlrec.outcomes.place IS 'in the order of display, from 1';
+COMMENT ON COLUMN rlrec.outcomes.reward IS 'the sum over the events';
+COMMENT ON COLUMN rlrec.outcomes.first_at IS 'time of the earliest of the events';
+GRANT SELECT ON rlrec.outcomes TO PUBLIC;
+
 CREATE FUNCTION rlrec_feedback_trigger()
 RETURNS trigger
 LANGUAGE c
@@ -73,7 +83,7 @@ RETURNS void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rlrec_attach';
 COMMENT ON FUNCTION rlrec_attach(text, text, boolean) IS
-'From here on the agent learns from each event that is committed. mode: ''row'' puts a trigger on the events table that queues each inserted row, ''none'' no trigger, for rlrec_feedback() alone. replicated: rows that logical replication applies are learned from too. Only for the owner, who needs the right TRIGGER on the table, and for replicated owns it.';
+'From here on the agent learns from each event that is committed. mode: ''row'' puts a trigger on the events table that queues each inserted row; ''range'' one that queues the range of primary keys that a statement inserted, for bulk loads; ''none'' no trigger, for rlrec_feedback() alone. replicated: rows that logical replication applies are learned from too. Only for the owner, who needs the right TRIGGER on the table, and for replicated owns it.';
 
 CREATE FUNCTION rlrec_detach(agent text)
 RETURNS void

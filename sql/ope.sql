@@ -125,7 +125,9 @@ COMMENT ON AGGREGATE rlrec_switch_dr(float8, float8, float8, float8, float8, flo
 CREATE FUNCTION rlrec_switch_dr_accumulate(float8[], float8, float8, float8, float8, float8, float8, jsonb) RETURNS float8[]
 	AS 'MODULE_PATHNAME' LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE;
 COMMENT ON FUNCTION rlrec_switch_dr_accumulate(float8[], float8, float8, float8, float8, float8, float8, jsonb) IS 'aggregate transition function';
-CREATE AGGREGATE rlrec_switch_dr(reward float8, logged float8, target float8, q_logged float8, q_policy float8, tau float8, options jsonb) (
+CREATE AGGREGATE rlrec_switch_dr(
+	reward float8, logged float8, target float8, q_logged float8, q_policy float8, tau float8, options jsonb
+) (
 	SFUNC = rlrec_switch_dr_accumulate, STYPE = float8[], COMBINEFUNC = rlrec_ope_combine, FINALFUNC = rlrec_ope_final, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE rlrec_switch_dr(float8, float8, float8, float8, float8, float8, jsonb) IS
@@ -142,7 +144,9 @@ COMMENT ON AGGREGATE rlrec_dr_os(float8, float8, float8, float8, float8, float8)
 CREATE FUNCTION rlrec_dr_os_accumulate(float8[], float8, float8, float8, float8, float8, float8, jsonb) RETURNS float8[]
 	AS 'MODULE_PATHNAME' LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE;
 COMMENT ON FUNCTION rlrec_dr_os_accumulate(float8[], float8, float8, float8, float8, float8, float8, jsonb) IS 'aggregate transition function';
-CREATE AGGREGATE rlrec_dr_os(reward float8, logged float8, target float8, q_logged float8, q_policy float8, lambda float8, options jsonb) (
+CREATE AGGREGATE rlrec_dr_os(
+	reward float8, logged float8, target float8, q_logged float8, q_policy float8, lambda float8, options jsonb
+) (
 	SFUNC = rlrec_dr_os_accumulate, STYPE = float8[], COMBINEFUNC = rlrec_ope_combine, FINALFUNC = rlrec_ope_final, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE rlrec_dr_os(float8, float8, float8, float8, float8, float8, jsonb) IS
@@ -222,7 +226,9 @@ COMMENT ON AGGREGATE rlrec_slate_cascade_dr(float8[], float8[], float8[], float8
 CREATE FUNCTION rlrec_slate_cascade_dr_accumulate(float8[], float8[], float8[], float8[], float8[], float8[], jsonb) RETURNS float8[]
 	AS 'MODULE_PATHNAME' LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE;
 COMMENT ON FUNCTION rlrec_slate_cascade_dr_accumulate(float8[], float8[], float8[], float8[], float8[], float8[], jsonb) IS 'aggregate transition function';
-CREATE AGGREGATE rlrec_slate_cascade_dr(reward float8[], logged float8[], target float8[], q_logged float8[], q_policy float8[], options jsonb) (
+CREATE AGGREGATE rlrec_slate_cascade_dr(
+	reward float8[], logged float8[], target float8[], q_logged float8[], q_policy float8[], options jsonb
+) (
 	SFUNC = rlrec_slate_cascade_dr_accumulate, STYPE = float8[], COMBINEFUNC = rlrec_ope_combine, FINALFUNC = rlrec_ope_final, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE rlrec_slate_cascade_dr(float8[], float8[], float8[], float8[], float8[], jsonb) IS

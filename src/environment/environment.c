@@ -279,7 +279,7 @@ rlrec_environment_misfit(const RlrecEnvironment *environment)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("what agent \"%s\" has learned does not fit its options", environment->name),
-			 errdetail("Its network was made for other actions, another state_size or other layers."),
+			 errdetail("That was made for other actions, another state_size, or other layers or intercept."),
 			 errhint("Set these options back, or make another agent.")));
 }
 

@@ -21,7 +21,7 @@
 
 /* Below these the result comes with a warning. */
 #define ENOUGH_REWARDED 200
-#define ENOUGH_OVERLAP 0.05		/* effective sample size / rows */
+#define ENOUGH_OVERLAP 0.1		/* effective sample size / rows */
 #define MOST_DEVIATION 5		/* standard errors of the mean weight from 1 */
 
 typedef enum IntervalMethod
@@ -401,11 +401,11 @@ warn(const RlrecOpeMoments *moments)
 	if (poor)
 		ereport(WARNING,
 				(errmsg("off-policy estimate with poor overlap: %.0f rows weigh as much as %.1f", moments->n, ess),
-				 errhint("The target policy mostly does what the logging policy rarely did. Log with more exploration, or use rlrec_switch_dr() or rlrec_dr_os().")));
+				 errhint("The target mostly does what was rarely logged; explore more, or use rlrec_switch_dr() or rlrec_dr_os().")));
 	if (off)
 		ereport(WARNING,
 				(errmsg("off-policy estimate with a mean importance weight of %.3g instead of 1", moments->mean[RLREC_OPE_PARTS - 1]),
-				 errhint("The target policy does what the logging policy never did, or these are not the probabilities of the actions logged.")));
+				 errhint("The target does what was never logged, or these are not the probabilities of the actions logged.")));
 	return few || poor || off;
 }
 

@@ -19,8 +19,10 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "feedback/launcher.h"
 #include "feedback/process.h"
 #include "feedback/watermark.h"
+#include "feedback/worker.h"
 #include "store/catalog.h"
 #include "store/event_stream.h"
 #include "store/subscription.h"
@@ -28,11 +30,11 @@
 static void
 check_mode(const char *mode)
 {
-	if (strcmp(mode, "row") != 0 && strcmp(mode, "none") != 0)
+	if (strcmp(mode, "row") != 0 && strcmp(mode, "range") != 0 && strcmp(mode, "none") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown mode \"%s\"", mode),
-				 errhint("The modes are row and none.")));
+				 errhint("The modes are row, range and none.")));
 }
 
 /* An error unless the caller may read the events, and they can be read as a trigger will. */
@@ -55,18 +57,37 @@ check_events(const RlrecAgent *agent)
 	table_close(relation, NoLock);
 }
 
+/* An error unless a statement that inserts into the events can be found again by its range of keys. */
+static void
+check_range(const RlrecAgent *agent, bool replicated)
+{
+	if (get_rel_relkind(agent->events) != RELKIND_RELATION || get_rel_relispartition(agent->events) ||
+		rlrec_integer_primary_key(agent->events) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("mode range needs a table with an integer primary key, and without partitions"),
+				 errhint("Attach the agent with mode => 'row'.")));
+	if (replicated)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("mode range does not see what is replicated"),
+				 errdetail("Logical replication applies rows, not statements."),
+				 errhint("Attach the agent with mode => 'row'.")));
+}
+
 /* Creates the trigger, in the caller's name. schema is that of the trigger's function. */
 static void
-create_trigger(const RlrecAgent *agent, const char *schema, bool replicated)
+create_trigger(const RlrecAgent *agent, const char *schema, bool by_range, bool replicated)
 {
 	const char *trigger = quote_identifier(psprintf(RLREC_TRIGGER_PREFIX "%s", agent->name));
 	const char *events = rlrec_qualified_name(agent->events);
-	bool		partitioned = get_rel_relkind(agent->events) == RELKIND_PARTITIONED_TABLE;
+	const char *on = get_rel_relkind(agent->events) == RELKIND_PARTITIONED_TABLE ? "INSERT OR DELETE" : "INSERT";
+	const char *each = by_range ? "REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT" : "FOR EACH ROW";
 	RlrecRole	saved;
 
 	rlrec_run_as(&saved, GetUserId(), 0);
-	if (SPI_execute(psprintf("CREATE TRIGGER %s AFTER INSERT%s ON %s FOR EACH ROW EXECUTE FUNCTION %s.rlrec_feedback_trigger()",
-							 trigger, partitioned ? " OR DELETE" : "", events, quote_identifier(schema)), false, 0) != SPI_OK_UTILITY ||
+	if (SPI_execute(psprintf("CREATE TRIGGER %s AFTER %s ON %s %s EXECUTE FUNCTION %s.rlrec_feedback_trigger()",
+							 trigger, on, events, each, quote_identifier(schema)), false, 0) != SPI_OK_UTILITY ||
 		(replicated && SPI_execute(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", events, trigger), false, 0) != SPI_OK_UTILITY))
 		elog(ERROR, "could not create trigger %s", trigger);
 	rlrec_run_back(&saved);
@@ -91,11 +112,23 @@ subscribe(const RlrecAgent *agent, const char *mode)
 	rlrec_feedback_changed(agent);
 }
 
+static void
+start_learning(const RlrecAgent *agent)
+{
+	if (rlrec_launcher_available())
+		rlrec_worker_poke_on_commit();
+	else
+		ereport(NOTICE,
+				(errmsg("agent \"%s\" learns when rlrec_process() is called", agent->name),
+				 errhint("With shared_preload_libraries = 'rlrec' a worker does it in the background.")));
+}
+
 PG_FUNCTION_INFO_V1(rlrec_attach);
 Datum
 rlrec_attach(PG_FUNCTION_ARGS)
 {
 	char	   *mode = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	bool		by_range = strcmp(mode, "range") == 0;
 	RlrecAgent *agent;
 
 	check_mode(mode);
@@ -110,10 +143,13 @@ rlrec_attach(PG_FUNCTION_ARGS)
 	if (strcmp(mode, "none") != 0)
 	{
 		check_events(agent);
-		create_trigger(agent, get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid)), PG_GETARG_BOOL(2));
+		if (by_range)
+			check_range(agent, PG_GETARG_BOOL(2));
+		create_trigger(agent, get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid)), by_range, PG_GETARG_BOOL(2));
 	}
 	subscribe(agent, mode);
 	SPI_finish();
+	start_learning(agent);
 	PopActiveSnapshot();
 	PG_RETURN_VOID();
 }
@@ -131,8 +167,8 @@ rlrec_detach(PG_FUNCTION_ARGS)
 	values[0] = Int64GetDatum(agent->id);
 	SPI_connect();
 	rlrec_feedback_drop_trigger(agent->name, agent->events);
-	rlrec_catalog_execute("WITH s AS (DELETE FROM rlrec.subscription WHERE agent = $1) DELETE FROM rlrec.watermark WHERE agent = $1",
-						  1, types, values, NULL);
+	rlrec_catalog_execute("WITH s AS (DELETE FROM rlrec.subscription WHERE agent = $1), w AS (DELETE FROM rlrec.worker WHERE agent = $1)"
+						  " DELETE FROM rlrec.watermark WHERE agent = $1", 1, types, values, NULL);
 	SPI_finish();
 	rlrec_feedback_changed(agent);
 	PopActiveSnapshot();

@@ -18,6 +18,7 @@
 
 #include "feedback/buffer.h"
 #include "feedback/queue.h"
+#include "feedback/worker.h"
 
 #define MAX_BYTES (256 * 1024)
 
@@ -104,12 +105,12 @@ find_buffer(int64 agent)
 }
 
 bool
-rlrec_buffer_add(int64 agent, const RlrecFeedbackEvent *event)
+rlrec_buffer_add(int64 agent, const RlrecQueueEntry *entry)
 {
 	Told	   *buffer = find_buffer(agent);
 	int			before = buffer->packed.len;
 
-	if (!rlrec_queue_pack(&buffer->packed, event))
+	if (!rlrec_queue_pack(&buffer->packed, entry))
 		return false;
 	total += buffer->packed.len - before;
 	if (total > MAX_BYTES)
@@ -128,6 +129,9 @@ on_transaction(XactEvent event, void *argument pg_attribute_unused())
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
+			if (counters)
+				rlrec_worker_poke();
+			/* FALLTHROUGH */
 		case XACT_EVENT_ABORT:
 			counters = NULL;
 			buffers = NULL;

@@ -5,10 +5,10 @@
 #ifndef RLREC_BUFFER_H
 #define RLREC_BUFFER_H
 
-#include "feedback/feedback.h"
+#include "feedback/queue.h"
 
-/* Tells an agent of an event if the current subtransaction commits, and all above it. False when its strings are too long for the queue. */
-extern bool rlrec_buffer_add(int64 agent, const RlrecFeedbackEvent *event);
+/* Tells an agent of something if the current subtransaction commits, and all above it. False when its strings are too long for the queue. */
+extern bool rlrec_buffer_add(int64 agent, const RlrecQueueEntry *entry);
 
 extern void rlrec_buffer_init(void);
 

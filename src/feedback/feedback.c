@@ -57,21 +57,22 @@ find_decision(int64 id, text *item, Decision *decision)
 static void
 tell(const RlrecAgent *agent, int64 id, const Decision *decision, text *item, text *type, double value)
 {
-	RlrecFeedbackEvent event = {0};
+	RlrecQueueEntry entry = {0};
+	RlrecFeedbackEvent *event = &entry.event;
 	RlrecRewardReader reader;
 	RlrecEvent	row = {0};
 
-	row.type = event.type = VARDATA_ANY(type);
-	row.type_length = event.type_length = VARSIZE_ANY_EXHDR(type);
-	event.user = decision->user;
-	event.user_length = strlen(decision->user);
-	event.item = VARDATA_ANY(item);
-	event.item_length = VARSIZE_ANY_EXHDR(item);
-	event.time = GetCurrentStatementStartTimestamp();
-	event.decision = id;
+	row.type = event->type = VARDATA_ANY(type);
+	row.type_length = event->type_length = VARSIZE_ANY_EXHDR(type);
+	event->user = decision->user;
+	event->user_length = strlen(decision->user);
+	event->item = VARDATA_ANY(item);
+	event->item_length = VARSIZE_ANY_EXHDR(item);
+	event->time = GetCurrentStatementStartTimestamp();
+	event->decision = id;
 	rlrec_reward_reader_init(&reader, agent);
-	event.reward = rlrec_reward_of_type(&reader, &row, value);
-	if (!rlrec_buffer_add(agent->id, &event))
+	event->reward = rlrec_reward_of_type(&reader, &row, value);
+	if (!rlrec_buffer_add(agent->id, &entry))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("the ids and the type of the event are too long")));

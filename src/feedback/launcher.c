@@ -39,6 +39,7 @@
 #define LOOK_AGAIN_MS (10 * 60 * 1000)
 #define ASIDE_MS 5000			/* DROP DATABASE and its like wait five seconds for others to go */
 #define RETRY_MS 5000			/* when no worker can be had */
+#define FIRST_RETRY_MS 1000		/* the first time: one that ended just now still holds its place */
 #define FIRST_BACKOFF_MS 1000
 #define LAST_BACKOFF_MS (5 * 60 * 1000)
 
@@ -266,8 +267,9 @@ static RlrecWorkerSlot *starting_slot = NULL;
 /* The databases that are still to be looked at once. */
 static List *unseen = NIL;
 
-/* Until when nothing is started as no worker could be had. */
+/* Until when nothing is started as no worker could be had, and how often in a row that was. */
 static TimestampTz shortage = 0;
+static int	shortages = 0;
 
 static bool
 accepts_connections(HeapTuple tuple)
@@ -389,17 +391,17 @@ start_worker(RlrecWorkerSlot *slot, TimestampTz now)
 	if (RegisterDynamicBackgroundWorker(&worker, &starting))
 	{
 		starting_slot = slot;
-		shortage = 0;
+		shortages = 0;
 		return;
 	}
 	starting = NULL;
-	if (shortage == 0)
+	if (++shortages == 2)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("no background worker is left to learn feedback in database %u", database),
 				 errdetail("This is tried again every %d seconds, and not logged until it has worked.", RETRY_MS / 1000),
 				 errhint("Raise max_worker_processes.")));
-	shortage = TimestampTzPlusMilliseconds(now, RETRY_MS);
+	shortage = TimestampTzPlusMilliseconds(now, shortages == 1 ? FIRST_RETRY_MS : RETRY_MS);
 }
 
 /* Whether the worker that was registered last has neither entered its slot nor ended. */

@@ -26,6 +26,8 @@
 #include "feedback/learn.h"
 #include "feedback/process.h"
 #include "feedback/queue.h"
+#include "feedback/range.h"
+#include "feedback/stats.h"
 #include "feedback/watermark.h"
 #include "store/catalog.h"
 #include "store/subscription.h"
@@ -108,29 +110,53 @@ write_watermark(const RlrecAgent *agent, const RlrecWatermark *watermark, int64 
 	SPI_finish();
 }
 
-/* The events of the rows that were not learned before, at most `most`; *next is the number of the first of the last row's that was left. */
-static RlrecFeedbackEvent *
-unpack_rows(const RlrecQueueRow *rows, int n_rows, int64 most, int64 *n, int64 *next)
+/* The events of a batch */
+typedef struct Batch
 {
 	RlrecFeedbackEvent *events;
-	int64		capacity = 0;
+	int64		n;
+	int64		capacity;
+	int			rows;			/* of the queue's rows, how many it has begun with */
+	int64		next;			/* number of the first entry of the last of them that was left */
+} Batch;
 
-	for (int i = 0; i < n_rows; i++)
-		capacity += rows[i].n;
-	events = MemoryContextAllocHuge(CurrentMemoryContext, capacity * sizeof(RlrecFeedbackEvent));
-	*n = 0;
-	for (int i = 0; i < n_rows; i++)
+static void
+add_events(Batch *batch, const RlrecFeedbackEvent *events, int64 n)
+{
+	if (batch->n + n > batch->capacity)
 	{
-		const char *at = rows[i].packed;
-
-		for (*next = rows[i].first; *next < rows[i].first + rows[i].n && *n < most; (*next)++)
-		{
-			at = rlrec_queue_unpack(at, &events[*n]);
-			if (*next >= rows[i].first + rows[i].skip)
-				(*n)++;
-		}
+		batch->capacity = Max(batch->n + n, 2 * batch->capacity);
+		batch->events = repalloc_huge(batch->events, batch->capacity * sizeof(RlrecFeedbackEvent));
 	}
-	return events;
+	memcpy(batch->events + batch->n, events, n * sizeof(RlrecFeedbackEvent));
+	batch->n += n;
+}
+
+/* Adds what the entries of a row that were not learned before come to, until there are `most` events or more. */
+static void
+add_row(Batch *batch, const RlrecAgent *agent, const RlrecQueueRow *row, int64 most)
+{
+	const char *at = row->packed;
+
+	batch->rows++;
+	for (batch->next = row->first; batch->next < row->first + row->n && batch->n < most; batch->next++)
+	{
+		RlrecQueueEntry entry;
+
+		at = rlrec_queue_unpack(at, &entry);
+		if (batch->next < row->first + row->skip)
+			continue;
+		if (entry.is_range)
+		{
+			int64		n;
+			RlrecFeedbackEvent *events = rlrec_range_read(agent, &entry, &n);
+
+			add_events(batch, events, n);
+			pfree(events);
+		}
+		else
+			add_events(batch, &entry.event, 1);
+	}
 }
 
 /* What the watermark becomes: rows [n] were learned, the last of them up to the entry `next`; rest is the transaction of the first row that was left. */
@@ -158,38 +184,43 @@ advance(RlrecWatermark *watermark, const RlrecQueueRow *rows, int n, int64 next,
 		rlrec_watermark_set_partial(watermark, last->xid, next);
 }
 
-/* With the lock held, under a snapshot of our own, which sees what was done when this returns. */
+/* With the lock held, under a snapshot of our own, which sees what was done when this returns; *done when there was nothing to do. */
 static int64
-learn_batch(const RlrecAgent *agent, int64 most)
+learn_batch(const RlrecAgent *agent, int64 most, bool *done)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec feedback", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	RlrecWatermark watermark;
 	RlrecQueueRow *rows;
-	RlrecFeedbackEvent *events;
+	Batch		batch = {0};
 	RlrecRole	saved;
-	int64		n = 0;
-	int64		next;
 	uint64		rest;
 	int			n_rows;
 
+	batch.capacity = 1;
+	batch.events = palloc(sizeof(RlrecFeedbackEvent));
 	read_watermark(agent, &watermark);
 	rlrec_queue_read(agent->id, &watermark, most, &rows, &n_rows, &rest);
 	if (n_rows > 0)
 	{
-		events = unpack_rows(rows, n_rows, most, &n, &next);
 		rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
-		rlrec_attribute(agent, events, n);
-		rlrec_online_learn(agent, events, n);
+		while (batch.rows < n_rows && batch.n < most)
+			add_row(&batch, agent, &rows[batch.rows], most);
+		if (batch.n > 0)
+		{
+			rlrec_attribute(agent, batch.events, batch.n);
+			rlrec_online_learn(agent, batch.events, batch.n);
+		}
 		rlrec_run_back(&saved);
-		advance(&watermark, rows, n_rows, next, rest);
-		write_watermark(agent, &watermark, n);
+		advance(&watermark, rows, batch.rows, batch.next, batch.rows < n_rows ? rows[batch.rows].xid : rest);
+		write_watermark(agent, &watermark, batch.n);
 		CommandCounterIncrement();
 		UpdateActiveSnapshotCommandId();
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
-	return n;
+	*done = n_rows == 0;
+	return batch.n;
 }
 
 /* Batches until all is learned that a snapshot sees, or only one. */
@@ -197,7 +228,7 @@ static int64
 learn(const RlrecAgent *agent, int64 most, bool all)
 {
 	int64		learned = 0;
-	int64		n;
+	bool		done;
 
 	rlrec_queue_rotate();
 	(void) rlrec_process_lock(agent, true);
@@ -207,9 +238,8 @@ learn(const RlrecAgent *agent, int64 most, bool all)
 		do
 		{
 			CHECK_FOR_INTERRUPTS();
-			n = learn_batch(agent, most);
-			learned += n;
-		} while (all && n > 0);
+			learned += learn_batch(agent, most, &done);
+		} while (!done && (all || learned == 0));
 	}
 	PopActiveSnapshot();
 	return learned;
@@ -226,10 +256,13 @@ Datum
 rlrec_process(PG_FUNCTION_ARGS)
 {
 	RlrecAgent *agent;
+	int64		learned;
 
 	PreventCommandIfReadOnly("rlrec_process()");
 	PreventCommandDuringRecovery("rlrec_process()");
 	agent = rlrec_agent_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
 	rlrec_process_check(agent);
-	PG_RETURN_INT64(learn(agent, BATCH, true));
+	learned = learn(agent, BATCH, true);
+	rlrec_stats_revive(agent->id);
+	PG_RETURN_INT64(learned);
 }

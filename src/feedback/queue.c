@@ -51,25 +51,50 @@ enum
 
 /* ---------------------------------------------------------------- entries */
 
-/* What an entry starts with; user, item and type follow, and the decision if there is one. */
+/* What an entry starts with; user, item and type follow, and the decision if there is one; in a range, the highest key. */
 typedef struct EntryHead
 {
-	int64		time;
+	int64		time;			/* or the lowest key */
 	float		reward;
 	uint16		user_length;
 	uint16		item_length;
 	uint16		type_length;	/* NO_TYPE for none */
-	uint16		has_decision;
+	uint16		kind;
 } EntryHead;
 
 #define NO_TYPE 0xFFFF
 
-bool
-rlrec_queue_pack(StringInfo packed, const RlrecFeedbackEvent *event)
+/* What kind says */
+enum
 {
+	ENTRY_ROW, ENTRY_DECISION, ENTRY_RANGE
+};
+
+static void
+pack_range(StringInfo packed, const RlrecQueueEntry *entry)
+{
+	EntryHead	head = {0};
+
+	head.kind = ENTRY_RANGE;
+	head.time = entry->low;
+	appendBinaryStringInfo(packed, (char *) &head, sizeof(head));
+	appendBinaryStringInfo(packed, (const char *) &entry->high, sizeof(int64));
+	appendBinaryStringInfo(packed, (const char *) &entry->xmin, sizeof(TransactionId));
+	appendBinaryStringInfo(packed, (const char *) &entry->cmin, sizeof(CommandId));
+}
+
+bool
+rlrec_queue_pack(StringInfo packed, const RlrecQueueEntry *entry)
+{
+	const RlrecFeedbackEvent *event = &entry->event;
 	size_t		type_length = event->type ? event->type_length : 0;
 	EntryHead	head;
 
+	if (entry->is_range)
+	{
+		pack_range(packed, entry);
+		return true;
+	}
 	if (event->user_length > RLREC_QUEUE_MAX_BYTES || event->item_length > RLREC_QUEUE_MAX_BYTES || type_length > RLREC_QUEUE_MAX_BYTES ||
 		sizeof(head) + event->user_length + event->item_length + type_length + sizeof(int64) > RLREC_QUEUE_MAX_BYTES)
 		return false;
@@ -78,7 +103,7 @@ rlrec_queue_pack(StringInfo packed, const RlrecFeedbackEvent *event)
 	head.user_length = event->user_length;
 	head.item_length = event->item_length;
 	head.type_length = event->type ? type_length : NO_TYPE;
-	head.has_decision = event->decision != 0;
+	head.kind = event->decision != 0 ? ENTRY_DECISION : ENTRY_ROW;
 	appendBinaryStringInfo(packed, (char *) &head, sizeof(head));
 	appendBinaryStringInfo(packed, event->user, event->user_length);
 	appendBinaryStringInfo(packed, event->item, event->item_length);
@@ -89,20 +114,35 @@ rlrec_queue_pack(StringInfo packed, const RlrecFeedbackEvent *event)
 	return true;
 }
 
-const char *
-rlrec_queue_unpack(const char *at, RlrecFeedbackEvent *event)
+/* Copies so many bytes and returns the place behind them. */
+static const char *
+take(const char *at, void *to, size_t length)
 {
+	memcpy(to, at, length);
+	return at + length;
+}
+
+const char *
+rlrec_queue_unpack(const char *at, RlrecQueueEntry *entry)
+{
+	RlrecFeedbackEvent *event = &entry->event;
 	EntryHead	head;
 
-	memcpy(&head, at, sizeof(head));
-	at += sizeof(head);
-	memset(event, 0, sizeof(*event));
+	memset(entry, 0, sizeof(*entry));
+	at = take(at, &head, sizeof(head));
+	if (head.kind == ENTRY_RANGE)
+	{
+		entry->is_range = true;
+		entry->low = head.time;
+		at = take(at, &entry->high, sizeof(int64));
+		at = take(at, &entry->xmin, sizeof(TransactionId));
+		return take(at, &entry->cmin, sizeof(CommandId));
+	}
 	event->time = head.time;
 	event->reward = head.reward;
 	event->user = at;
 	event->user_length = head.user_length;
-	at += head.user_length;
-	event->item = at;
+	event->item = at += head.user_length;
 	event->item_length = head.item_length;
 	at += head.item_length;
 	if (head.type_length != NO_TYPE)
@@ -111,11 +151,8 @@ rlrec_queue_unpack(const char *at, RlrecFeedbackEvent *event)
 		event->type_length = head.type_length;
 		at += head.type_length;
 	}
-	if (head.has_decision)
-	{
-		memcpy(&event->decision, at, sizeof(int64));
-		at += sizeof(int64);
-	}
+	if (head.kind == ENTRY_DECISION)
+		at = take(at, &event->decision, sizeof(int64));
 	return at;
 }
 
@@ -183,7 +220,7 @@ rlrec_queue_write(int64 agent, int64 first, const char *packed, size_t length)
 	const char *end = packed + length;
 	Datum		values[QUEUE_N];
 	bool		nulls[QUEUE_N] = {false};
-	bytea	   *data = palloc(VARHDRSZ + RLREC_QUEUE_MAX_BYTES);
+	bytea	   *data = palloc(VARHDRSZ + Min(length, RLREC_QUEUE_MAX_BYTES));
 
 	values[QUEUE_AGENT - 1] = Int64GetDatum(agent);
 	values[QUEUE_XID - 1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
@@ -197,8 +234,8 @@ rlrec_queue_write(int64 agent, int64 first, const char *packed, size_t length)
 
 		while (at < end)
 		{
-			RlrecFeedbackEvent event;
-			const char *next = rlrec_queue_unpack(at, &event);
+			RlrecQueueEntry entry;
+			const char *next = rlrec_queue_unpack(at, &entry);
 
 			if (next - packed > RLREC_QUEUE_MAX_BYTES)
 				break;

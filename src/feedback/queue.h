@@ -11,12 +11,23 @@
 /* Of one entry, and of a row's packed entries. */
 #define RLREC_QUEUE_MAX_BYTES 8000
 
-/* Appends an event to packed entries; false when it takes more than RLREC_QUEUE_MAX_BYTES. */
-struct StringInfoData;
-extern bool rlrec_queue_pack(struct StringInfoData *packed, const RlrecFeedbackEvent *event);
+/* An event, or those rows of the events table that a command inserted with primary keys in a range. */
+typedef struct RlrecQueueEntry
+{
+	bool		is_range;
+	RlrecFeedbackEvent event;
+	int64		low;			/* the rest is of a range */
+	int64		high;			/* included */
+	TransactionId xmin;			/* of the rows, as the next */
+	CommandId	cmin;
+} RlrecQueueEntry;
 
-/* Takes the entry at a place of packed entries apart; strings stay there. Returns the place of the next. */
-extern const char *rlrec_queue_unpack(const char *at, RlrecFeedbackEvent *event);
+/* Appends an entry to packed ones; false when it takes more than RLREC_QUEUE_MAX_BYTES. */
+struct StringInfoData;
+extern bool rlrec_queue_pack(struct StringInfoData *packed, const RlrecQueueEntry *entry);
+
+/* Takes the entry at a place of packed ones apart; strings stay there. Returns the place of the next. */
+extern const char *rlrec_queue_unpack(const char *at, RlrecQueueEntry *entry);
 
 /* Writes packed entries, the first of which has that number, in the current subtransaction. Returns the number that the next one has. */
 extern int64 rlrec_queue_write(int64 agent, int64 first, const char *packed, size_t length);

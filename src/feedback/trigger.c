@@ -30,6 +30,7 @@
 
 #include "compat.h"
 #include "feedback/buffer.h"
+#include "feedback/range.h"
 #include "feedback/trigger.h"
 #include "store/event_stream.h"
 #include "store/subscription.h"
@@ -44,7 +45,9 @@ typedef struct Attachment
 	Oid			anchor;
 	MemoryContext context;		/* of agent and reader; NULL for none */
 	RlrecAgent *agent;			/* NULL when the trigger teaches nobody */
-	RlrecRowReader *reader;
+	RlrecFeedbackMode mode;
+	RlrecRowReader *reader;		/* of mode row */
+	AttrNumber	key;			/* of mode range: the primary key */
 } Attachment;
 
 static HTAB *attachments = NULL;
@@ -74,18 +77,18 @@ static void
 tell(void *argument, const RlrecEvent *row)
 {
 	const RlrecAgent *agent = ((Attachment *) argument)->agent;
-	RlrecFeedbackEvent event;
+	RlrecQueueEntry entry = {0};
+	RlrecFeedbackEvent *event = &entry.event;
 
-	event.user = row->user;
-	event.user_length = row->user_length;
-	event.item = row->item;
-	event.item_length = row->item_length;
-	event.type = row->type;
-	event.type_length = row->type_length;
-	event.decision = 0;
-	event.time = agent->time_column ? row->time : GetCurrentStatementStartTimestamp();
-	event.reward = row->reward;
-	if (!rlrec_buffer_add(agent->id, &event))
+	event->user = row->user;
+	event->user_length = row->user_length;
+	event->item = row->item;
+	event->item_length = row->item_length;
+	event->type = row->type;
+	event->type_length = row->type_length;
+	event->time = agent->time_column ? row->time : GetCurrentStatementStartTimestamp();
+	event->reward = row->reward;
+	if (!rlrec_buffer_add(agent->id, &entry))
 		ereport(WARNING,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("agent \"%s\" does not learn from an event whose ids are too long", agent->name)));
@@ -93,14 +96,17 @@ tell(void *argument, const RlrecEvent *row)
 
 /* The agent that a trigger teaches, NULL for none. */
 static RlrecAgent *
-taught_agent(const Trigger *trigger, Relation relation)
+taught_agent(const Trigger *trigger, Relation relation, RlrecFeedbackMode *mode)
 {
 	RlrecAgent *agent;
 
 	if (strncmp(trigger->tgname, RLREC_TRIGGER_PREFIX, strlen(RLREC_TRIGGER_PREFIX)) != 0)
 		return NULL;
 	agent = rlrec_agent_find(trigger->tgname + strlen(RLREC_TRIGGER_PREFIX));
-	if (agent == NULL || !OidIsValid(agent->events) || rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_ROW)
+	if (agent == NULL || !OidIsValid(agent->events))
+		return NULL;
+	*mode = rlrec_feedback_mode(agent->id);
+	if (*mode != RLREC_FEEDBACK_ROW && *mode != RLREC_FEEDBACK_RANGE)
 		return NULL;
 	if (agent->events != RelationGetRelid(relation) &&
 		!(relation->rd_rel->relispartition && list_member_oid(get_partition_ancestors(RelationGetRelid(relation)), agent->events)))
@@ -115,17 +121,21 @@ learn_about(Attachment *attachment, const Trigger *trigger, Relation relation)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	RlrecAgent *agent;
 	RlrecRowReader *reader = NULL;
+	AttrNumber	key = InvalidAttrNumber;
 
 	attachment->relation = RelationGetRelid(relation);
 	attachment->events = attachment->anchor = InvalidOid;
 	attachment->valid = true;	/* unless word of a change comes from here on */
 	PushActiveSnapshot(GetLatestSnapshot());
-	agent = taught_agent(trigger, relation);
+	agent = taught_agent(trigger, relation, &attachment->mode);
 	if (agent)
 	{
 		attachment->events = agent->events;
 		attachment->anchor = agent->anchor;
-		reader = rlrec_row_reader_create(agent, relation, tell, attachment);
+		if (attachment->mode == RLREC_FEEDBACK_ROW)
+			reader = rlrec_row_reader_create(agent, relation, tell, attachment);
+		else
+			key = rlrec_range_key(relation);
 	}
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);
@@ -135,6 +145,7 @@ learn_about(Attachment *attachment, const Trigger *trigger, Relation relation)
 	attachment->context = context;
 	attachment->agent = agent;
 	attachment->reader = reader;
+	attachment->key = key;
 }
 
 static Attachment *
@@ -213,6 +224,16 @@ is_move(Oid events, HeapTupleHeader new)
 
 /* ---------------------------------------------------------------- the function */
 
+static void
+on_row(Attachment *attachment, const TriggerData *data)
+{
+	if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
+		note_move(attachment->events, data->tg_trigtuple->t_data);
+	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event) &&
+			 !(OidIsValid(moved.trigger) && is_move(attachment->events, data->tg_trigtuple->t_data)))
+		rlrec_row_reader_read(attachment->reader, data->tg_trigslot);
+}
+
 PG_FUNCTION_INFO_V1(rlrec_feedback_trigger);
 Datum
 rlrec_feedback_trigger(PG_FUNCTION_ARGS)
@@ -224,15 +245,15 @@ rlrec_feedback_trigger(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("rlrec_feedback_trigger() can only be called as a trigger")));
-	if (!TRIGGER_FIRED_AFTER(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event))
+	if (!TRIGGER_FIRED_AFTER(data->tg_event))
 		return PointerGetDatum(NULL);
 	attachment = find_attachment(data->tg_trigger, data->tg_relation);
 	if (attachment->agent == NULL)
 		return PointerGetDatum(NULL);
-	if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
-		note_move(attachment->events, data->tg_trigtuple->t_data);
-	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event) &&
-			 !(OidIsValid(moved.trigger) && is_move(attachment->events, data->tg_trigtuple->t_data)))
-		rlrec_row_reader_read(attachment->reader, data->tg_trigslot);
+	if (attachment->mode == RLREC_FEEDBACK_ROW && TRIGGER_FIRED_FOR_ROW(data->tg_event))
+		on_row(attachment, data);
+	else if (attachment->mode == RLREC_FEEDBACK_RANGE && attachment->key != InvalidAttrNumber && data->tg_newtable &&
+			 TRIGGER_FIRED_BY_INSERT(data->tg_event) && !TRIGGER_FIRED_FOR_ROW(data->tg_event))
+		rlrec_range_tell(attachment->agent->id, data->tg_relation, attachment->key, data->tg_newtable);
 	return PointerGetDatum(NULL);
 }

@@ -30,6 +30,8 @@ const RlrecLearner *const rlrec_learners[] = {
 	&rlrec_actor_critic,
 	&rlrec_reinforce,
 	&rlrec_dqn,
+	&rlrec_linucb,
+	&rlrec_lints,
 	&rlrec_hybrid,
 	&rlrec_auto,
 	NULL

@@ -141,6 +141,9 @@ typedef struct RlrecLearner
 	 * learner knows none: then the number of users that had an item stands in.
 	 */
 	void		(*uncertainty) (const RlrecModel *model, const RlrecHistory *history, int32 n, const int32 *items, float *error);
+
+	/* The strategy by which rlrec_serve() explores where the option "explore" does not say; NULL for none. */
+	const char *explore;
 } RlrecLearner;
 
 extern const RlrecLearner rlrec_popularity;
@@ -157,6 +160,8 @@ extern const RlrecLearner rlrec_double_q;
 extern const RlrecLearner rlrec_actor_critic;
 extern const RlrecLearner rlrec_reinforce;
 extern const RlrecLearner rlrec_dqn;
+extern const RlrecLearner rlrec_linucb;
+extern const RlrecLearner rlrec_lints;
 extern const RlrecLearner rlrec_hybrid;
 extern const RlrecLearner rlrec_auto;
 

@@ -29,7 +29,7 @@ const RlrecOption rlrec_explore_options[] = {
 	{"explore_half_life", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "in which explore_epsilon halves, from the training of the version on; 0 for never"},
 	{"explore_temperature", RLREC_OPTION_REAL, 1, 1e-6, 1e6, "of softmax, in units of the scores"},
 	{"explore_width", RLREC_OPTION_REAL, 1, 0, 1e6, "of ucb, in standard errors"},
-	{"explore_draws", RLREC_OPTION_INT, 50, 1, 1000, "of thompson, that vote"},
+	{"explore_draws", RLREC_OPTION_INT, 32, 1, 1000, "of thompson, that vote"},
 	{"explore_gamma", RLREC_OPTION_REAL, 100, 0, 1e9, "of squarecb: more is greedier"},
 	{NULL}
 };
@@ -43,15 +43,19 @@ static const RlrecOption logged_options[] = {
 	{NULL}
 };
 
-static RlrecExploration
-strategy(const Jsonb *options)
+RlrecExploration
+rlrec_exploration_find(const char *name)
 {
-	char	   *name = rlrec_option_choice(options, rlrec_explore_options, "explore");
-
 	for (int i = 0; i < (int) lengthof(strategies); i++)
 		if (strcmp(strategies[i], name) == 0)
 			return (RlrecExploration) i;
 	elog(ERROR, "unknown exploration \"%s\"", name);
+}
+
+static RlrecExploration
+strategy(const Jsonb *options)
+{
+	return rlrec_exploration_find(rlrec_option_choice(options, rlrec_explore_options, "explore"));
 }
 
 RlrecPolicy

@@ -16,6 +16,9 @@ extern const RlrecOption rlrec_explore_options[];
 /* The policy that the options declare, of a version of that age in seconds; seed and reranked are the caller's. */
 extern RlrecPolicy rlrec_policy_read(const Jsonb *options, double age);
 
+/* The strategy of that name. */
+extern RlrecExploration rlrec_exploration_find(const char *name);
+
 /* Whether the age matters. */
 extern bool rlrec_policy_decays(const Jsonb *options);
 

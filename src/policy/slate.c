@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "policy/slate.h"
 #include "tensor/random.h"
 
@@ -34,6 +36,7 @@ rlrec_slate_draw(const RlrecPolicy *policy, const RlrecShortlist *shortlist, uin
 
 	for (int r = 0; r < k; r++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		rlrec_explorer_probabilities(explorer, p);
 		place[r] = draw_one(shortlist->n, p, rlrec_random_uniform(key, r));
 		propensity[r] = p[place[r]];
@@ -54,6 +57,7 @@ rlrec_policy_probability(const RlrecPolicy *policy, const RlrecShortlist *shortl
 	{
 		double		given = 0;
 
+		CHECK_FOR_INTERRUPTS();
 		if (product > 0 && place[r] >= 0 && place[r] < shortlist->n && !explorer->taken[place[r]])
 		{
 			rlrec_explorer_probabilities(explorer, p);
@@ -222,6 +226,7 @@ step_over_sets(const Sets *sets, RlrecExplorer *explorer, int t, int place, cons
 	{
 		if (mass[s] == 0)
 			continue;
+		CHECK_FOR_INTERRUPTS();
 		rlrec_explorer_set_taken(explorer, t, set);
 		rlrec_explorer_probabilities(explorer, p);
 		marginal += mass[s] * p[place];

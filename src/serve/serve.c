@@ -73,6 +73,8 @@ policy_of(const RlrecRequest *request, const Jsonb *context)
 	RlrecRerank rerank = rlrec_rerank_read(options);
 	RlrecPolicy policy = rlrec_policy_read(options, rlrec_policy_decays(options) ? rlrec_model_age(request->agent->deployed) : 0);
 
+	if (request->model->learner->explore && !rlrec_option_given(options, "explore"))
+		policy.explore = rlrec_exploration_find(request->model->learner->explore);
 	policy.reranked = rlrec_rerank_matters(&rerank);
 	policy.seed = rlrec_option_given(context, "seed") ? (uint64) rlrec_option_real(context, context_options, "seed") : new_seed();
 	return policy;

@@ -230,9 +230,8 @@ receive_event(TupleTableSlot *slot, DestReceiver *self)
 
 /* ---------------------------------------------------------------- the query */
 
-/* The integer primary key's name, NULL when there is none. */
-static char *
-integer_primary_key(Oid relation)
+char *
+rlrec_integer_primary_key(Oid relation)
 {
 	Relation	table = table_open(relation, AccessShareLock);
 	Oid			index;
@@ -275,7 +274,7 @@ tie_expression(Oid relation)
 
 	if (!has_system_columns(relation))
 		return "NULL::pg_catalog.int8";
-	key = integer_primary_key(relation);
+	key = rlrec_integer_primary_key(relation);
 	if (key)
 		return psprintf("%s::pg_catalog.int8", quote_identifier(key));
 	return "ctid";
@@ -484,6 +483,37 @@ void
 rlrec_events_stream_xids(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument)
 {
 	stream(agent, user, true, sink, argument);
+}
+
+void
+rlrec_events_stream_range(const RlrecAgent *agent, int64 low, int64 high, TransactionId xmin, CommandId cmin, RlrecEventSink sink,
+						  void *argument)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SPIExecuteOptions options = {0};
+	EventReceiver receiver;
+	RlrecRole	saved;
+	Oid			time_type;
+	char	   *key = rlrec_integer_primary_key(agent->events);
+	char	   *query;
+
+	if (key == NULL)
+		return;
+	rlrec_run_as(&saved, GetUserId(), 0);
+	query = psprintf("%s WHERE %s BETWEEN %lld AND %lld AND xmin = '%u' AND cmin = '%u' ORDER BY %s",
+					 events_query(agent, false, false, &time_type), quote_identifier(key), (long long) low, (long long) high, xmin, cmin,
+					 quote_identifier(key));
+	receiver_init(&receiver, agent, time_type, sink, argument);
+	receiver.skip_missing = receiver.lenient = true;
+	options.dest = (DestReceiver *) &receiver;
+	options.read_only = true;
+	SPI_connect();
+	if (SPI_execute_extended(query, &options) < 0)
+		elog(ERROR, "could not read the events");
+	SPI_finish();
+	rlrec_run_back(&saved);
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(receiver.row_context);
 }
 
 /* ---------------------------------------------------------------- single rows */

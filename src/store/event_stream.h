@@ -49,6 +49,16 @@ extern void rlrec_events_stream(const RlrecAgent *agent, const char *user, Rlrec
 /* The same with the transactions that wrote the events, and what is an error in an event passes over it. */
 extern void rlrec_events_stream_xids(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument);
 
+/* The name of a relation's integer primary key, NULL when there is none. */
+extern char *rlrec_integer_primary_key(Oid relation);
+
+/*
+ * The events of those rows of that xmin and cmin whose integer primary keys are from low to high, in the order of the key. What is an error
+ * otherwise is passed over.
+ */
+extern void rlrec_events_stream_range(const RlrecAgent *agent, int64 low, int64 high, TransactionId xmin, CommandId cmin, RlrecEventSink sink,
+									  void *argument);
+
 /*
  * Decodes rows of the agent's events table, or of a partition of it, one by one, as the query would. What is an error there is passed over, but not
  * the errors of the agent's expression. Lives in the context in which it is created.

@@ -37,7 +37,7 @@ row()
 		met = \"\"
 		if (\"$6\" != \"\") met = (${6:-0}) ? \"yes\" : \"NO\"
 		printf \"| %s | %.3g %s | %s | %s | %s | %s |\", what, ours, unit, peer ? sprintf(\"%.3g %s\", peer, unit) : \"\",
-			peer ? sprintf(\"%.2f\", ratio) : \"\", target, met
+			peer ? sprintf(\"%.3f\", ratio) : \"\", target, met
 	}")
 	print_row "$line"
 }

@@ -3,7 +3,7 @@ BEGIN;
 SET client_min_messages = error;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS rlrec;
-SELECT plan(79);
+SELECT plan(82);
 
 SELECT has_type('rlrec_estimate');
 SELECT is_empty($$
@@ -125,6 +125,21 @@ SELECT near((rlrec_slate_cascade_dr(reward, logged, target, q_logged, q_policy))
 SELECT near((rlrec_mips(reward, b, e)).value, 1.3649660606622143, 1e-9, 'mips')
 FROM (SELECT i, min(reward) AS reward, sum(logged) AS b, sum(target) AS e FROM (SELECT *, bool_or(shown) OVER (PARTITION BY i, a / 2) AS chosen FROM item WHERE l = 0) AS c
 	WHERE chosen GROUP BY i) AS c;
+
+-- slates of two of three items, drawn one after the other, where the second's reward depends on the first: the truth is known
+CREATE TABLE pair AS SELECT a, b, ARRAY[a / 6.0, b / (6.0 - a)] AS logged, ARRAY[(4 - a) / 6.0, (4 - b) / (2.0 + a)] AS target,
+	ARRAY[0.1 * a, 0.1 * b + 0.3 * (a = 1)::int] AS mean, ARRAY[0.2 + 0.15 * a, 0.2 * b] AS model
+	FROM generate_series(1, 3) AS a, generate_series(1, 3) AS b WHERE a <> b;
+CREATE TABLE drawn AS SELECT ARRAY[(r1 < mean[1])::int, (r2 < mean[2])::int]::float8[] AS reward, logged::float8[], target::float8[], model::float8[] AS q_logged,
+	ARRAY[(SELECT sum(target[1] * target[2] * model[1]) FROM pair), (SELECT sum(target[2] * model[2]) FROM pair AS q WHERE q.a = p.a)]::float8[] AS q_policy
+	FROM (SELECT *, sum(logged[1] * logged[2]) OVER (ORDER BY a, b) AS up_to, logged[1] * logged[2] AS whole FROM pair) AS p,
+		LATERAL (SELECT i, random() AS u, random() AS r1, random() AS r2 FROM (SELECT setseed(0.5)) AS s, generate_series(1, 20000) AS i) AS d
+	WHERE u < up_to AND u >= up_to - whole;
+SELECT ok(abs(z) < 4, format('%s is within 4 standard errors of the truth: %s', name, z)) FROM (
+	SELECT name, round((1.959963984540054 * ((e).value - (SELECT sum(target[1] * target[2] * (mean[1] + mean[2])) FROM pair)) / half(e))::numeric, 2) AS z FROM (
+		SELECT 'slate_ips' AS name, rlrec_slate_ips(reward, logged, target) AS e FROM drawn UNION ALL
+		SELECT 'slate_rips', rlrec_slate_rips(reward, logged, target) FROM drawn UNION ALL
+		SELECT 'slate_cascade_dr', rlrec_slate_cascade_dr(reward, logged, target, q_logged, q_policy) FROM drawn) AS e) AS z;
 SELECT is(rlrec_slate_rips('{1,1}', '{0.5,0.5}', '{1,0.25}', '{"interval": "bootstrap"}'), '(3,,,1,1,1)', 'slates have options too');
 
 -- ---- bad input

@@ -51,7 +51,7 @@ SELECT is(as_role('r_owner', 'SELECT name, owner, deployed FROM rlrec.agents'), 
 CREATE TABLE uses (call text);
 INSERT INTO uses VALUES ('* FROM rlrec_recommend(1, 3, ''shop'')'), ('* FROM rlrec_recommend(''1'', 3, ''shop'')'),
 	('* FROM rlrec_recommend_for_history(''{3}'', 3, ''shop'')'), ('* FROM rlrec_recommend_all(''shop'', 3)'),
-	('* FROM rlrec_rewards(''shop'')'), ('* FROM rlrec_similar_items(3, 3, ''shop'')'), ('rlrec_score(''shop'', 1, 3)'),
+	('rank, item FROM rlrec_serve(1, 3, ''shop'')'), ('* FROM rlrec_rewards(''shop'')'), ('* FROM rlrec_similar_items(3, 3, ''shop'')'), ('rlrec_score(''shop'', 1, 3)'),
 	('learner, ndcg FROM rlrec_evaluate(''shop'', learners => ''{popularity}'')');
 CREATE TABLE changes (call text);
 INSERT INTO changes VALUES ('* FROM rlrec_train(''shop'')'), ('rlrec_alter_agent(''shop'', options => ''{"neighbours": 3}'')'),
@@ -252,13 +252,16 @@ SELECT is(trapped(statement), 'fine', 'search_path is no trap for' || statement)
 	$$ SELECT rlrec_train('path') $$,
 	$$ SELECT rlrec_recommend(1, 3, 'path') $$,
 	$$ SELECT rlrec_recommend('1', 3, 'path', candidates => '{1,2,3}') $$,
+	$$ SELECT rlrec_alter_agent('path', '{"explore": "thompson", "decision_retention": 1e-6}') $$,
+	$$ SELECT rlrec_serve(1, 3, 'path') $$,
+	$$ SELECT rlrec_trim_decisions('path') $$,
 	$$ SELECT rlrec_recommend_for_history('{1}', 3, 'path') $$,
 	$$ SELECT rlrec_recommend_all('path', 3) $$,
 	$$ SELECT rlrec_rewards('path') $$,
 	$$ SELECT rlrec_similar_items(1, 3, 'path') $$,
 	$$ SELECT rlrec_score('path', 1, 2) $$,
 	$$ SELECT rlrec_evaluate('path') $$,
-	$$ TABLE rlrec.agents $$, $$ TABLE rlrec.models $$, $$ TABLE rlrec.training_progress $$,
+	$$ TABLE rlrec.agents $$, $$ TABLE rlrec.models $$, $$ TABLE rlrec.decisions $$, $$ TABLE rlrec.training_progress $$,
 	$$ SELECT rlrec_drop_agent('path') $$]) statement;
 CREATE TABLE rows (rank int, item text);
 SELECT trapped('INSERT INTO rows SELECT rank, item FROM rlrec_recommend(1, 3, ''shop'')') \g /dev/null

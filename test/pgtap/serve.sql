@@ -200,12 +200,14 @@ SELECT throws_ok('SELECT rlrec_slate_probability(' || arguments || ')', state, m
 DELETE FROM rlrec.decision;
 SELECT FROM generate_series(1, 30) u, unnest('{ucb,none}'::text[]) name, rlrec_serve(u, 2, name) \g /dev/null
 UPDATE rlrec.decision SET served_at = now() - user_id::int * interval '1 day';
+INSERT INTO rlrec.outcome SELECT id, 1, agent, 1, 1, now() FROM rlrec.decision;
 SELECT is(rlrec_trim_decisions('ucb'), 0::bigint, 'without retention nothing goes');
 SELECT FROM rlrec_alter_agent('ucb', '{"decision_retention": "10 days"}');
 SELECT is(rlrec_trim_decisions('ucb', 15), 15::bigint, 'a batch of 15');
 SELECT is((SELECT max(user_id::int) FROM rlrec.decisions WHERE agent = 'ucb'), 15, 'the oldest first');
 SELECT is(rlrec_trim_decisions('ucb'), 6::bigint, 'and the rest');
 SELECT is((SELECT max(user_id::int) FROM rlrec.decisions WHERE agent = 'ucb'), 9, 'up to the age declared');
+SELECT bag_eq('SELECT decision FROM rlrec.outcome', 'SELECT id FROM rlrec.decision', 'outcomes go with their decisions');
 SELECT is((SELECT count(*) FROM rlrec.decisions WHERE agent = 'none'), 30::bigint, 'of no other agent');
 SELECT throws_ok('SELECT rlrec_trim_decisions(''ucb'', 0)', '22023', 'most must be positive', 'none is no batch');
 SELECT FROM rlrec_drop_agent('none');

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "miscadmin.h"
 #include "policy/slate.h"
 #include "tensor/random.h"
 
@@ -28,6 +29,13 @@ check(bool good, const char *strategy, const char *what, double value)
 }
 
 /* What src/policy calls of the server; `used` = 0 frees all */
+volatile sig_atomic_t InterruptPending = false;
+
+void
+ProcessInterrupts(void)
+{
+}
+
 static char arena[1 << 22] pg_attribute_aligned(16);
 static Size used = 0;
 
