@@ -63,16 +63,6 @@ typedef struct Gate
 	int64	   *first;			/* [events->items.n] scratch of rlrec_rewards_credit() */
 } Gate;
 
-static int32 *
-map_ids(const RlrecDictionary *from, const RlrecDictionary *to)
-{
-	int32	   *map = palloc_extended(Max(from->n, 1) * sizeof(int32), MCXT_ALLOC_HUGE);
-
-	for (int32 i = 0; i < from->n; i++)
-		map[i] = rlrec_dictionary_find(to, from->bytes + from->offset[i], from->offset[i + 1] - from->offset[i]);
-	return map;
-}
-
 /* What the user had before a time, as rlrec_history_read() would have read it then; marks all of it in seen unless that is NULL. */
 static RlrecHistory
 history_before(Gate *gate, const char *user, int64 time, RlrecItemSet *seen)
@@ -147,7 +137,7 @@ static void
 weigh(Gate *gate, const RlrecMaturedDecision *decision, double *weight)
 {
 	RlrecRequest request = {0};
-	RlrecPolicy policy = rlrec_policy_read(gate->agent->options, 0);
+	RlrecPolicy policy = rlrec_serve_policy(gate->agent, gate->model, 0);
 	RlrecShortlist shortlist = {0};
 	RlrecRecommendation *best;
 	int			most = rlrec_policy_shortlist(gate->agent->options, decision->k);
@@ -175,7 +165,6 @@ weigh(Gate *gate, const RlrecMaturedDecision *decision, double *weight)
 	for (int i = 0; i < shortlist.n; i++)
 		logit[i] = best[i].score;
 	shortlist.logit = logit;
-	policy.reranked = rlrec_rerank_matters(&gate->rerank);
 	policy.seed = (uint64) decision->id;
 	if (rlrec_policy_is_uncertain(&policy))
 		shortlist.uncertainty = rlrec_serve_uncertainty(&request, shortlist.n, best);
@@ -236,8 +225,8 @@ open_gate(const RlrecAgent *agent, const RlrecModel *candidate, const RlrecEvent
 	gate.agent = agent;
 	gate.model = candidate;
 	gate.events = events;
-	gate.item = map_ids(&events->items, &candidate->items);
-	gate.type = map_ids(&events->types, &candidate->types);
+	gate.item = rlrec_dictionary_map(&events->items, &candidate->items);
+	gate.type = rlrec_dictionary_map(&events->types, &candidate->types);
 	gate.rerank = rlrec_rerank_read(agent->options);
 	gate.exclude_seen = rlrec_option_bool(agent->options, rlrec_agent_options, "exclude_seen");
 	gate.scores = rlrec_score_buffer(candidate);

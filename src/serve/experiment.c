@@ -34,7 +34,7 @@
 enum
 {
 	EXPERIMENT_ID = 1, EXPERIMENT_AGENT, EXPERIMENT_SEED, EXPERIMENT_ARMS, EXPERIMENT_MODELS, EXPERIMENT_VERSIONS, EXPERIMENT_SHARES,
-	EXPERIMENT_STARTED_AT, EXPERIMENT_ENDED_AT, EXPERIMENT_N = EXPERIMENT_ENDED_AT
+	EXPERIMENT_SHADOWS, EXPERIMENT_STARTED_AT, EXPERIMENT_ENDED_AT, EXPERIMENT_N = EXPERIMENT_ENDED_AT
 };
 
 /* ---------------------------------------------------------------- assignment */
@@ -50,12 +50,53 @@ elements(Datum array, Oid type, int16 length, bool by_value, char align, int *n)
 	return values;
 }
 
-char *
+/* The arm in which the user of that hash is, -1 for none */
+static int
+arm_of(uint64 hash, const Datum *shares, int n)
+{
+	double		place = rlrec_random_uniform(hash, 0);
+
+	for (int i = 0; i < n; i++)
+	{
+		place -= DatumGetFloat8(shares[i]);
+		if (place < 0)
+			return i;
+	}
+	return -1;
+}
+
+static RlrecAssignment
+assign(RlrecAgent *agent, const Datum *values, const bool *nulls, const char *user)
+{
+	RlrecAssignment assignment = {0};
+	uint64		seed = (uint64) DatumGetInt64(values[(nulls[EXPERIMENT_SEED - 1] ? EXPERIMENT_ID : EXPERIMENT_SEED) - 1]);
+	uint64		hash = hash_bytes_extended((const unsigned char *) user, (int) strlen(user), seed);
+	int			n;
+	Datum	   *shares = elements(values[EXPERIMENT_SHARES - 1], FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &n);
+	int			arm = arm_of(hash, shares, n);
+
+	if (arm < 0)
+		return assignment;
+	assignment.arm = TextDatumGetCString(elements(values[EXPERIMENT_ARMS - 1], TEXTOID, -1, false, TYPALIGN_INT, &n)[arm]);
+	agent->deployed = DatumGetInt64(elements(values[EXPERIMENT_MODELS - 1], INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &n)[arm]);
+	if (!nulls[EXPERIMENT_SHADOWS - 1])
+	{
+		Datum	   *shadows = elements(values[EXPERIMENT_SHADOWS - 1], INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &n);
+
+		assignment.n_shadows = n;
+		assignment.shadow = palloc(Max(n, 1) * sizeof(int64));
+		for (int i = 0; i < n; i++)
+			assignment.shadow[i] = DatumGetInt64(shadows[i]);
+	}
+	return assignment;
+}
+
+RlrecAssignment
 rlrec_experiment_assign(RlrecAgent *agent, const char *user)
 {
+	RlrecAssignment assignment = {0};
 	RlrecCatalogScan scan;
 	HeapTuple	tuple;
-	char	   *arm = NULL;
 
 	rlrec_catalog_begin(&scan, "experiment", "experiment_running_idx", EXPERIMENT_AGENT, F_INT8EQ, Int64GetDatum(agent->id));
 	tuple = rlrec_catalog_next(&scan);
@@ -63,30 +104,12 @@ rlrec_experiment_assign(RlrecAgent *agent, const char *user)
 	{
 		Datum		values[EXPERIMENT_N];
 		bool		nulls[EXPERIMENT_N];
-		Datum	   *arms,
-				   *models,
-				   *shares;
-		uint64		seed;
-		double		place;
-		int			n;
 
 		heap_deform_tuple(tuple, RelationGetDescr(scan.table), values, nulls);
-		arms = elements(values[EXPERIMENT_ARMS - 1], TEXTOID, -1, false, TYPALIGN_INT, &n);
-		models = elements(values[EXPERIMENT_MODELS - 1], INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &n);
-		shares = elements(values[EXPERIMENT_SHARES - 1], FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &n);
-		seed = (uint64) DatumGetInt64(values[(nulls[EXPERIMENT_SEED - 1] ? EXPERIMENT_ID : EXPERIMENT_SEED) - 1]);
-		place = rlrec_random_uniform(hash_bytes_extended((const unsigned char *) user, (int) strlen(user), seed), 0);
-		for (int i = 0; i < n && arm == NULL; i++)
-		{
-			place -= DatumGetFloat8(shares[i]);
-			if (place >= 0)
-				continue;
-			arm = TextDatumGetCString(arms[i]);
-			agent->deployed = DatumGetInt64(models[i]);
-		}
+		assignment = assign(agent, values, nulls, user);
 	}
 	rlrec_catalog_end(&scan);
-	return arm;
+	return assignment;
 }
 
 /* rlrec_arm(agent, user_id) */
@@ -99,7 +122,7 @@ rlrec_arm(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	arm = rlrec_experiment_assign(agent, rlrec_canonical_id(agent, agent->user_column, text_to_cstring(PG_GETARG_TEXT_PP(1))));
+	arm = rlrec_experiment_assign(agent, rlrec_canonical_id(agent, agent->user_column, text_to_cstring(PG_GETARG_TEXT_PP(1)))).arm;
 	if (arm == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(arm));
@@ -194,11 +217,11 @@ read_arms(FunctionCallInfo fcinfo, const RlrecAgent *agent, Datum *columns)
 	Datum	   *versions = palloc(Max(n, 1) * sizeof(Datum));
 	Datum	   *shares = palloc(Max(n, 1) * sizeof(Datum));
 
-	if (n < 2 || find_text(CONTROL, arms, n) < 0)
+	if (n < (PG_ARGISNULL(4) ? 2 : 1) || find_text(CONTROL, arms, n) < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an experiment needs at least two arms, of which one is \"%s\"", CONTROL),
-				 errhint("Give each its version: arms => '{\"control\": 1, \"new\": 2}'.")));
+				 errhint("Give each its version: arms => '{\"control\": 1, \"new\": 2}'. With shadows the control is enough.")));
 	share = read_shares(fcinfo, n, arms);
 	for (int i = 0; i < n; i++)
 	{
@@ -216,16 +239,36 @@ read_arms(FunctionCallInfo fcinfo, const RlrecAgent *agent, Datum *columns)
 	columns[3] = PointerGetDatum(construct_array(shares, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-/* rlrec_experiment(agent, arms, allocation, seed) */
+/* The array of the column shadows */
+static Datum
+read_shadows(const RlrecAgent *agent, ArrayType *versions)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(versions, INT4OID, sizeof(int32), true, TYPALIGN_INT, &values, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("shadows must not contain NULL")));
+		values[i] = Int64GetDatum(rlrec_model_find(agent, DatumGetInt32(values[i]))->id);
+	}
+	return PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* rlrec_experiment(agent, arms, allocation, seed, shadows) */
 PG_FUNCTION_INFO_V1(rlrec_experiment);
 Datum
 rlrec_experiment(PG_FUNCTION_ARGS)
 {
 	RlrecAgent *agent = rlrec_agent_get_locked(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_LOCK,
 											   "rlrec_experiment()");
-	Oid			types[] = {INT8OID, INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT4ARRAYOID, FLOAT8ARRAYOID};
-	Datum		values[6];
-	char		nulls[7] = "      ";
+	Oid			types[] = {INT8OID, INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT4ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID};
+	Datum		values[7];
+	char		nulls[8] = "       ";
 	bool		isnull;
 	int64		id;
 
@@ -233,13 +276,16 @@ rlrec_experiment(PG_FUNCTION_ARGS)
 	values[1] = PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3);
 	nulls[1] = PG_ARGISNULL(3) ? 'n' : ' ';
 	read_arms(fcinfo, agent, values + 2);
+	values[6] = PG_ARGISNULL(4) ? (Datum) 0 : read_shadows(agent, PG_GETARG_ARRAYTYPE_P(4));
+	nulls[6] = PG_ARGISNULL(4) ? 'n' : ' ';
 	SPI_connect();
 	if (rlrec_catalog_execute("SELECT FROM rlrec.experiment WHERE agent = $1 AND ended_at IS NULL", 1, types, values, NULL) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("an experiment of agent \"%s\" is running", agent->name),
 				 errhint("End it with rlrec_end_experiment('%s').", agent->name)));
-	rlrec_catalog_execute("INSERT INTO rlrec.experiment (agent, seed, arms, models, versions, shares) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+	rlrec_catalog_execute("INSERT INTO rlrec.experiment (agent, seed, arms, models, versions, shares, shadows)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
 						  lengthof(types), types, values, nulls);
 	id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();

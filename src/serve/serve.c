@@ -66,16 +66,25 @@ new_seed(void)
 	return pg_prng_uint64(&state) >> (64 - SEED_BITS);
 }
 
+RlrecPolicy
+rlrec_serve_policy(const RlrecAgent *agent, const RlrecModel *model, double age)
+{
+	const Jsonb *options = agent->options;
+	RlrecRerank rerank = rlrec_rerank_read(options);
+	RlrecPolicy policy = rlrec_policy_read(options, age);
+
+	if (model->learner->explore && !rlrec_option_given(options, "explore"))
+		policy.explore = rlrec_exploration_find(model->learner->explore);
+	policy.reranked = rlrec_rerank_matters(&rerank);
+	return policy;
+}
+
 static RlrecPolicy
 policy_of(const RlrecRequest *request, const Jsonb *context)
 {
-	const Jsonb *options = request->agent->options;
-	RlrecRerank rerank = rlrec_rerank_read(options);
-	RlrecPolicy policy = rlrec_policy_read(options, rlrec_policy_decays(options) ? rlrec_model_age(request->agent->deployed) : 0);
+	const RlrecAgent *agent = request->agent;
+	RlrecPolicy policy = rlrec_serve_policy(agent, request->model, rlrec_policy_decays(agent->options) ? rlrec_model_age(agent->deployed) : 0);
 
-	if (request->model->learner->explore && !rlrec_option_given(options, "explore"))
-		policy.explore = rlrec_exploration_find(request->model->learner->explore);
-	policy.reranked = rlrec_rerank_matters(&rerank);
 	policy.seed = rlrec_option_given(context, "seed") ? (uint64) rlrec_option_real(context, context_options, "seed") : new_seed();
 	return policy;
 }
@@ -182,6 +191,40 @@ log_decision(const RlrecAgent *agent, const RlrecDecision *decision, int64 *id)
 	return true;
 }
 
+/* Reads the request for the agent's version, and draws from its best. */
+static RlrecDecision
+choose(FunctionCallInfo fcinfo, RlrecAgent *agent, int k, const Jsonb *context, RlrecRequest *request)
+{
+	RlrecRecommendation *best;
+	RlrecPolicy policy;
+	RlrecDecision decision;
+	int			n;
+
+	rlrec_request_read(fcinfo, agent, context_options, request);
+	best = rlrec_request_best(fcinfo, request, rlrec_policy_shortlist(agent->options, k), &n);
+	policy = policy_of(request, context);
+	decision = decide(request, &policy, k, n, best, rlrec_option_bool(context, context_options, "marginals"));
+	decision.policy = rlrec_policy_log(&policy, request->source, rlrec_option_given(context, "seed"));
+	return decision;
+}
+
+/* Logs what the experiment's shadows would have shown. */
+static void
+log_shadows(FunctionCallInfo fcinfo, const RlrecAgent *agent, const RlrecAssignment *assignment, int k, const Jsonb *context, int64 id)
+{
+	for (int i = 0; i < assignment->n_shadows; i++)
+	{
+		RlrecAgent	shadow = *agent;
+		RlrecRequest request;
+		RlrecDecision decision;
+
+		shadow.deployed = assignment->shadow[i];
+		decision = choose(fcinfo, &shadow, k, context, &request);
+		rlrec_decision_insert_shadow(&shadow, id, &decision);
+		rlrec_cache_release(request.model);
+	}
+}
+
 /* rlrec_serve(user_id, k, agent, candidates, exclude, context) */
 PG_FUNCTION_INFO_V1(rlrec_serve);
 Datum
@@ -191,25 +234,20 @@ rlrec_serve(PG_FUNCTION_ARGS)
 	int			k = k_argument(fcinfo);
 	const Jsonb *context = rlrec_jsonb_argument(fcinfo, 5);
 	RlrecAgent *agent = rlrec_agent_argument(fcinfo, 2);
+	RlrecAssignment assignment;
 	RlrecRequest request;
-	RlrecRecommendation *best;
-	RlrecPolicy policy;
 	RlrecDecision decision;
 	Datum		values[6];
 	bool		nulls[6] = {false};
-	char	   *arm;
 	int64		id = 0;
-	int			n;
 
 	InitMaterializedSRF(fcinfo, 0);
-	arm = rlrec_experiment_assign(agent, rlrec_id_argument(fcinfo, 0, agent, agent->user_column, "user_id"));
-	rlrec_request_read(fcinfo, agent, context_options, &request);
-	best = rlrec_request_best(fcinfo, &request, rlrec_policy_shortlist(agent->options, k), &n);
-	policy = policy_of(&request, context);
-	decision = decide(&request, &policy, k, n, best, rlrec_option_bool(context, context_options, "marginals"));
-	decision.arm = arm;
-	decision.policy = rlrec_policy_log(&policy, request.source, rlrec_option_given(context, "seed"));
-	nulls[0] = n > 0 && !log_decision(agent, &decision, &id);
+	assignment = rlrec_experiment_assign(agent, rlrec_id_argument(fcinfo, 0, agent, agent->user_column, "user_id"));
+	decision = choose(fcinfo, agent, k, context, &request);
+	decision.arm = assignment.arm;
+	nulls[0] = decision.k > 0 && !log_decision(agent, &decision, &id);
+	if (id != 0)
+		log_shadows(fcinfo, agent, &assignment, k, context, id);
 	values[0] = Int64GetDatum(id);
 	values[5] = CStringGetTextDatum(request.source);
 	for (int r = 0; r < decision.k; r++)

@@ -90,6 +90,29 @@ SELECT isnt(rlrec_arm('shop', '1'), NULL, 'but who is in which arm');
 RESET ROLE;
 DROP OWNED BY experiment_stranger;
 DROP ROLE experiment_stranger;
+-- ---- shadows
+SELECT is(rlrec_end_experiment('shop'), true, 'the last of them ends');
+SELECT throws_ok($$ SELECT rlrec_experiment('shop', '{"control": 5}', shadows => '{4, NULL}') $$, '22004', 'shadows must not contain NULL', 'a shadow that is none');
+SELECT throws_ok($$ SELECT rlrec_experiment('shop', '{"control": 5}', shadows => '{9}') $$, '42704', NULL, 'or of no version');
+SELECT isnt(rlrec_experiment('shop', '{"control": 5}', '{"control": 0.5}', shadows => '{4, 1}'), NULL, 'one arm with two shadows');
+CREATE TABLE last AS SELECT max(id) AS id FROM rlrec.decision;
+SELECT rlrec_serve(u, 3, 'shop', context => '{"seed": 1}') FROM generate_series(1, 40) u;
+SELECT results_eq($$ SELECT d.id, v.version FROM rlrec.decisions d CROSS JOIN (VALUES (1), (4)) v (version) WHERE d.arm IS NOT NULL AND d.id > (SELECT id FROM last) ORDER BY 1, 2 $$,
+	$$ SELECT decision, version FROM rlrec.shadows ORDER BY 1, 2 $$, 'each decision in the arm has both shadows');
+SELECT is((SELECT count(*) FROM rlrec.decisions WHERE id > (SELECT id FROM last)), 40::bigint, 'but is one decision');
+SELECT is((SELECT count(*) FROM rlrec.decisions WHERE id > (SELECT id FROM last) AND version <> 5), 0::bigint, 'of the version that is shown');
+SELECT is((SELECT count(*) FROM rlrec.shadows WHERE cardinality(items) <> 3 OR abs(probability - rlrec_slate_probability(policy, logits, slate)) > 1e-12), 0::bigint,
+	'a shadow logs what it would show with its probability');
+SELECT is((SELECT count(*) FROM rlrec.shadows s JOIN rlrec.decisions d ON d.id = s.decision CROSS JOIN LATERAL (SELECT array_agg(item) AS items FROM (
+	SELECT item FROM rlrec_recommend(d.user_id, 50, 'shop') LIMIT 50) r) r WHERE s.version = 4 AND s.shortlist <> r.items), 0::bigint, 'as if it were the one that serves');
+CREATE ROLE shadow_stranger;
+GRANT USAGE ON SEQUENCE rlrec.agent_shop TO shadow_stranger;
+SET ROLE shadow_stranger;
+SELECT is((SELECT count(*) FROM rlrec.shadows), 0::bigint, 'only the owner sees it');
+RESET ROLE;
+DROP OWNED BY shadow_stranger;
+DROP ROLE shadow_stranger;
 SELECT rlrec_drop_agent('shop');
+SELECT is((SELECT count(*) FROM rlrec.shadow), 0::bigint, 'shadows go with their agent');
 SELECT is((SELECT count(*) FROM rlrec.experiment), 0::bigint, 'experiments go with their agent');
 SELECT finish();
