@@ -166,13 +166,24 @@ WHERE CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' AND c.relnamespace OPERATOR
 	AND (a.options OPERATOR(pg_catalog.->) 'actions') OPERATOR(pg_catalog.?) e.action
 GROUP BY a.id, q.state, e.action
 UNION ALL
-SELECT a.name, v.state COLLATE "C", v.action COLLATE "C", v.q, v.visits
+SELECT a.name, v.state, v.action, v.q, v.visits
 FROM rlrec.agent a
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.anchor
-CROSS JOIN LATERAL @extschema@.rlrec_trained_values(
-	CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' AND c.relnamespace OPERATOR(pg_catalog.=) 'rlrec'::pg_catalog.regnamespace
-		AND a.deployed IS NOT NULL AND pg_catalog.pg_has_role(c.relowner, 'USAGE') THEN a.name END) v;
-COMMENT ON VIEW rlrec.qvalues IS 'the action values of tabular agents: of those without events that you may use, and of those that learned from events that you own';
+CROSS JOIN LATERAL (
+	SELECT CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' AND c.relnamespace OPERATOR(pg_catalog.=) 'rlrec'::pg_catalog.regnamespace
+		AND a.deployed IS NOT NULL AND pg_catalog.pg_has_role(c.relowner, 'USAGE') THEN a.id END AS id) own
+CROSS JOIN LATERAL (
+	SELECT coalesce(t.state, l.state) AS state, coalesce(t.action, l.action) AS action, coalesce(l.q, t.q) AS q,
+		coalesce(t.visits, 0) OPERATOR(pg_catalog.+) coalesce(l.visits, 0) AS visits
+	FROM (SELECT v.state COLLATE "C" AS state, v.action COLLATE "C" AS action, v.q, v.visits FROM @extschema@.rlrec_trained_values(CASE WHEN own.id IS NOT NULL THEN a.name END) v) t
+	FULL JOIN (SELECT q.state, e.action COLLATE "C" AS action, pg_catalog.avg(e.q) AS q, pg_catalog.sum(e.visits)::bigint AS visits
+		FROM rlrec.learned o
+		JOIN rlrec.qtable q ON q.agent OPERATOR(pg_catalog.=) o.agent AND q.part OPERATOR(pg_catalog.<=) 1
+		CROSS JOIN LATERAL @extschema@.rlrec_qtable_entries(q.entries) e
+		WHERE o.agent OPERATOR(pg_catalog.=) own.id AND o.model OPERATOR(pg_catalog.=) a.deployed
+		GROUP BY q.state, e.action) l
+	ON l.state OPERATOR(pg_catalog.=) t.state AND l.action OPERATOR(pg_catalog.=) t.action) v;
+COMMENT ON VIEW rlrec.qvalues IS 'the action values of tabular agents: of those without events that you may use, and of those that learned from events that you own, with what they learned since they were trained';
 GRANT SELECT ON rlrec.qvalues TO PUBLIC;
 
 CREATE FUNCTION rlrec_agent_name(agent text)

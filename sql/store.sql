@@ -77,12 +77,40 @@ COMMENT ON TABLE rlrec.training IS 'trainings in the background: waiting, runnin
 COMMENT ON COLUMN rlrec.training.deploy IS '0 always, 1 never, 2 if_better';
 COMMENT ON COLUMN rlrec.training.learner IS 'of the agent when the training ended';
 
-REVOKE ALL ON rlrec.agent, rlrec.model, rlrec.chunk, rlrec.deployment, rlrec.training FROM PUBLIC;
+CREATE TABLE rlrec.learned (
+	agent bigint PRIMARY KEY,
+	model bigint NOT NULL,
+	generation bigint NOT NULL DEFAULT 0,
+	events bigint NOT NULL DEFAULT 0,
+	users bigint NOT NULL DEFAULT 0,
+	states bigint NOT NULL DEFAULT 0,
+	newest bigint NOT NULL DEFAULT -9223372036854775808
+) WITH (fillfactor = 50);
+COMMENT ON TABLE rlrec.learned IS 'one row an agent that learned from events between trainings; rlrec.online shows it to people';
+COMMENT ON COLUMN rlrec.learned.model IS 'rlrec.model.id of the version on top of which the rows of rlrec.qtable are; 0 for none';
+COMMENT ON COLUMN rlrec.learned.generation IS 'how often the rows changed';
+COMMENT ON COLUMN rlrec.learned.events IS 'that were learned';
+COMMENT ON COLUMN rlrec.learned.users IS 'that had an item, more than when the version was trained';
+COMMENT ON COLUMN rlrec.learned.states IS 'rows of learners that the agent''s option online_states bounds';
+COMMENT ON COLUMN rlrec.learned.newest IS 'time of the latest event, microseconds since 2000-01-01';
+
+-- Numbers of transactions mean nothing in another cluster, so this is not dumped.
+CREATE TABLE rlrec.seen (
+	agent bigint NOT NULL,
+	model bigint NOT NULL,
+	seen pg_catalog.pg_snapshot NOT NULL,
+	PRIMARY KEY (agent, model)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE rlrec.seen IS 'which events a version was trained on, and, model 0, which are in it or in the rows learned on top of it';
+COMMENT ON COLUMN rlrec.seen.seen IS 'the transactions whose rows count, subtransactions listed by themselves';
+
+REVOKE ALL ON rlrec.agent, rlrec.model, rlrec.chunk, rlrec.deployment, rlrec.training, rlrec.learned, rlrec.seen FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('rlrec.agent', '');
 SELECT pg_catalog.pg_extension_config_dump('rlrec.model', '');
 SELECT pg_catalog.pg_extension_config_dump('rlrec.chunk', '');
 SELECT pg_catalog.pg_extension_config_dump('rlrec.deployment', '');
+SELECT pg_catalog.pg_extension_config_dump('rlrec.learned', '');
 SELECT pg_catalog.pg_extension_config_dump('rlrec.agent_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('rlrec.model_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('rlrec.chunk_id_seq', '');

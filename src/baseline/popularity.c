@@ -12,7 +12,7 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "learner/learner.h"
+#include "baseline/popularity.h"
 
 static const RlrecOption options[] = {
 	{"half_life", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "time after which an event counts half; 0 counts all events alike"},
@@ -98,15 +98,24 @@ weight_at(const double *decay, int64 time)
 	return exp2(Min(((double) time - decay[1]) / decay[0], MOST));
 }
 
+const RlrecLearnedCounts *
+rlrec_popularity_learned(const RlrecModel *model, RlrecLearned *learned, double *scale)
+{
+	const double *decay = decay_of(model);
+
+	*scale = decay != NULL && learned->newest > decay[1] ? 1 / weight_at(decay, learned->newest) : 1;
+	return learned->counts(learned, decay != NULL ? RLREC_LEARNED_DECAYED : RLREC_LEARNED_USERS);
+}
+
 static bool
 score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 {
-	RlrecLearned *learned = history->learned;
-	const double *decay = learned ? decay_of(model) : NULL;
-	const RlrecLearnedCounts *more = learned ? learned->counts(learned, decay ? RLREC_LEARNED_DECAYED : RLREC_LEARNED_USERS) : NULL;
-	double		scale = decay && learned->newest > decay[1] ? 1 / weight_at(decay, learned->newest) : 1;
+	const RlrecLearnedCounts *more = NULL;
+	double		scale = 1;
 
 	memcpy(scores, rlrec_model_data(model, "score", RLREC_F32, model->items.n), model->items.n * sizeof(float));
+	if (history->learned != NULL)
+		more = rlrec_popularity_learned(model, history->learned, &scale);
 	for (int32 i = 0; i < model->items.n && more != NULL; i++)
 		scores[i] = (float) ((scores[i] + more->count[i]) * scale);
 	return true;

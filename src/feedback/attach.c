@@ -25,6 +25,7 @@
 #include "feedback/worker.h"
 #include "store/catalog.h"
 #include "store/event_stream.h"
+#include "store/online.h"
 #include "store/subscription.h"
 
 static void
@@ -169,6 +170,7 @@ rlrec_detach(PG_FUNCTION_ARGS)
 	rlrec_feedback_drop_trigger(agent->name, agent->events);
 	rlrec_catalog_execute("WITH s AS (DELETE FROM rlrec.subscription WHERE agent = $1), w AS (DELETE FROM rlrec.worker WHERE agent = $1)"
 						  " DELETE FROM rlrec.watermark WHERE agent = $1", 1, types, values, NULL);
+	rlrec_online_forget(agent->id);
 	SPI_finish();
 	rlrec_feedback_changed(agent);
 	PopActiveSnapshot();

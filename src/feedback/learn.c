@@ -12,7 +12,9 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
@@ -20,8 +22,6 @@
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
-#include "access/genam.h"
-#include "access/table.h"
 
 #include "data/intern.h"
 #include "data/rewards.h"
@@ -46,6 +46,7 @@ typedef struct Place
 {
 	RlrecPlace	base;			/* item is an index in Learner.items */
 	bool		old;			/* in the version or in the rows already */
+	bool		known;			/* likewise, or told of and learned before */
 	bool		lesson;			/* to be learned */
 } Place;
 
@@ -65,13 +66,15 @@ typedef struct Learner
 	RlrecOnlineRows *rows;
 	RlrecRewardRules rules;
 	bool		has_seen;
-	RlrecSeen	seen;			/* what the version and the rows have */
+	RlrecSeen	seen;			/* what the version and the rows have, but for what was told since */
+	bool		has_told;
+	RlrecSeen	told;			/* what was told, as the queue's watermark says */
 	bool		anew;			/* every event that they do not have, and `now` has, is to be learned */
 	RlrecSeen	now;
 	RlrecIntern *ids;			/* number: index in items */
 	int32		n_items;
 	int32		room;
-	LoggedItem	   *items;
+	LoggedItem *items;
 	RlrecIntern *users;			/* number: index in logs */
 	int32		n_logs;
 	int32		logs_room;
@@ -147,6 +150,7 @@ collect(void *argument, const RlrecEvent *event)
 	if (event->type != NULL)
 		place->base.type = rlrec_dictionary_find(&learner->model->types, event->type, event->type_length) + 1;
 	place->old = learner->has_seen && rlrec_seen(&learner->seen, event->xid);
+	place->known = place->old || (learner->has_told && rlrec_seen(&learner->told, event->xid));
 	place->lesson = learner->anew && !place->old && rlrec_seen(&learner->now, event->xid);
 }
 
@@ -238,7 +242,7 @@ make_lesson(const Learner *learner, const UserLog *log, const RlrecPastEvent *ev
 	{
 		int			next = p + 1;
 
-		while (next < log->n && !log->place[next].old)
+		while (next < log->n && !log->place[next].known)
 			next++;
 		if (next == log->n)
 			return lesson;
@@ -248,9 +252,9 @@ make_lesson(const Learner *learner, const UserLog *log, const RlrecPastEvent *ev
 	lesson.n_before = lesson.n_after = 0;
 	for (int i = 0; i < log->n; i++)
 	{
-		if (i < p || (i > p && log->place[i].old))
+		if (i < p || (i > p && log->place[i].known))
 			before[lesson.n_before++] = i;
-		if (i <= p || log->place[i].old)
+		if (i <= p || log->place[i].known)
 			after[lesson.n_after++] = i;
 	}
 	lesson.before = pick(learner, log, events, lesson.n_before, before);
@@ -285,7 +289,7 @@ teach(Learner *learner, UserLog *log, MemoryContext scratch)
 
 			part->learner->learn(part, &lesson, learned);
 		}
-		log->place[p].old = true;
+		log->place[p].known = true;
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(outer);
@@ -359,6 +363,24 @@ learn_anew(Learner *learner)
 	learner->seen = learner->now;
 }
 
+/*
+ * What was told before, and so is in the rows. The watermark knows top-level transactions only: what a subtransaction wrote may pass for told
+ * before while it waits for a later batch than this one, and then an event that comes late is counted as if it were not.
+ */
+static void
+read_told(Learner *learner)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(learner->agent->id)};
+	bool		isnull;
+
+	learner->has_told = rlrec_catalog_execute("SELECT seen FROM rlrec.watermark WHERE agent = $1", 1, types, values, NULL) == 1;
+	if (learner->has_told)
+		learner->told = rlrec_seen_open(SPI_datumTransfer(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull),
+														  false, -1));
+	SPI_freetuptable(SPI_tuptable);
+}
+
 /* The events that are to be learned, by user. */
 typedef struct Told
 {
@@ -399,8 +421,11 @@ mark_told(Learner *learner, UserLog *log, void *argument)
 		}
 		if (found < 0)
 			rlrec_learned_visit(&learner->rows->learned, &learner->items[item].id);
-		else
-			log->place[found].lesson = !log->place[found].old;
+		else if (!log->place[found].old)
+		{
+			log->place[found].lesson = true;
+			log->place[found].known = false;
+		}
 	}
 }
 
@@ -447,7 +472,10 @@ rlrec_online_learn(const RlrecAgent *agent, const RlrecFeedbackEvent *events, in
 		if (learner.rows->model != agent->deployed)
 			learn_anew(&learner);
 		else
+		{
 			learner.has_seen = rlrec_online_seen(agent->id, 0, &learner.seen);
+			read_told(&learner);
+		}
 		learn_told(&learner, events, n);
 		rlrec_cache_release(learner.model);
 	}

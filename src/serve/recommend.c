@@ -59,6 +59,7 @@ rlrec_request_best(FunctionCallInfo fcinfo, RlrecRequest *request, int k, int *n
 	rlrec_candidates_read(&candidates, request->agent, request->model, array_argument(fcinfo, 3));
 	rlrec_item_set_add_array(&request->excluded, request->agent, request->model, array_argument(fcinfo, 4));
 	request->source = rlrec_score_history(request->model, &request->history, scores);
+	rlrec_candidates_add_new(&candidates, request->model, &request->history, request->source);
 	best = rlrec_recommendation_buffer(request->model, &candidates, &k);
 	*n = rlrec_shortlist(request->model, &rerank, scores, &candidates, &request->excluded, k, best);
 	return best;

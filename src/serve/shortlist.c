@@ -12,10 +12,13 @@
 #include "utils/builtins.h"
 #include "utils/float.h"
 
+#include "baseline/popularity.h"
 #include "compat.h"
+#include "learner/parts.h"
 #include "serve/shortlist.h"
 #include "store/events.h"
 #include "tensor/topk.h"
+#include "train/train.h"
 
 RlrecItemSet
 rlrec_item_set_create(const RlrecModel *model)
@@ -77,6 +80,14 @@ collect_candidate(void *argument, const char *id, size_t length)
 }
 
 static int
+compare_bytes(const char *a, int a_length, const char *b, int b_length)
+{
+	int			order = memcmp(a, b, Min(a_length, b_length));
+
+	return order != 0 ? order : a_length - b_length;
+}
+
+static int
 compare_strings(const ListCell *a, const ListCell *b)
 {
 	return strcmp(lfirst(a), lfirst(b));
@@ -119,8 +130,7 @@ rlrec_candidates_read(RlrecCandidates *candidates, const RlrecAgent *agent, cons
 {
 	RlrecItemSet given;
 
-	candidates->member = NULL;
-	candidates->others = NIL;
+	memset(candidates, 0, sizeof(*candidates));
 	if (OidIsValid(agent->candidates))
 	{
 		CandidateSink sink;
@@ -147,6 +157,46 @@ rlrec_candidates_read(RlrecCandidates *candidates, const RlrecAgent *agent, cons
 	candidates->others = given.others;
 }
 
+static bool
+is_listed(const List *ids, const RlrecNewItem *item)
+{
+	ListCell   *cell;
+
+	foreach(cell, ids)
+		if (strlen(lfirst(cell)) == (size_t) item->length && memcmp(lfirst(cell), item->id, item->length) == 0)
+			return true;
+	return false;
+}
+
+void
+rlrec_candidates_add_new(RlrecCandidates *candidates, const RlrecModel *model, const RlrecHistory *history, const char *source)
+{
+	const RlrecLearnedCounts *more;
+	RlrecNewItem *new_item;
+	double		scale;
+
+	if (history->learned == NULL || strcmp(source, rlrec_popularity.name) != 0)
+		return;
+	if (strcmp(rlrec_model_source(model), rlrec_popularity.name) == 0)
+		more = rlrec_popularity_learned(rlrec_parts_find(model, &rlrec_popularity), history->learned, &scale);
+	else
+	{
+		more = rlrec_model_users(model, history, &scale);
+		scale = 1 / Max(scale, 1);
+	}
+	if (more == NULL)
+		return;
+	new_item = palloc(more->n_new * sizeof(RlrecNewItem));
+	for (int i = 0; i < more->n_new; i++)
+	{
+		if (candidates->member != NULL && !is_listed(candidates->others, &more->new_item[i]))
+			continue;
+		new_item[candidates->n_new] = more->new_item[i];
+		new_item[candidates->n_new++].count *= scale;
+	}
+	candidates->new_item = new_item;
+}
+
 float *
 rlrec_score_buffer(const RlrecModel *model)
 {
@@ -156,8 +206,41 @@ rlrec_score_buffer(const RlrecModel *model)
 RlrecRecommendation *
 rlrec_recommendation_buffer(const RlrecModel *model, const RlrecCandidates *candidates, int *k)
 {
-	*k = Min(*k, Max(model->items.n + list_length(candidates->others), 1));
+	*k = Min(*k, Max(model->items.n + list_length(candidates->others) + candidates->n_new, 1));
 	return MemoryContextAllocHuge(CurrentMemoryContext, *k * sizeof(RlrecRecommendation));
+}
+
+/* Puts items that the model does not know among the n best, by their scores; returns how many there are then. */
+static int
+insert_new(const RlrecCandidates *candidates, const RlrecItemSet *excluded, int k, RlrecRecommendation *best, int n)
+{
+	for (int i = 0; i < candidates->n_new; i++)
+	{
+		const RlrecNewItem *item = &candidates->new_item[i];
+		int			place = n;
+
+		while (place > 0 && (best[place - 1].score < item->count ||
+							 (best[place - 1].score == item->count &&
+							  compare_bytes(best[place - 1].item, best[place - 1].length, item->id, item->length) > 0)))
+			place--;
+		if (place == k)
+			break;
+		if (is_listed(excluded->others, item))
+			continue;
+		n = Min(n + 1, k);
+		memmove(&best[place + 1], &best[place], (n - 1 - place) * sizeof(RlrecRecommendation));
+		best[place] = (RlrecRecommendation) {item->id, item->length, -1, item->count};
+	}
+	return n;
+}
+
+static bool
+is_new_item(const RlrecCandidates *candidates, const char *id)
+{
+	for (int i = 0; i < candidates->n_new; i++)
+		if (strlen(id) == (size_t) candidates->new_item[i].length && memcmp(id, candidates->new_item[i].id, strlen(id)) == 0)
+			return true;
+	return false;
 }
 
 int
@@ -185,6 +268,7 @@ rlrec_shortlist(const RlrecModel *model, const RlrecRerank *rerank, const float 
 		best[i].index = top[i];
 		best[i].score = scores[top[i]];
 	}
+	n = insert_new(candidates, excluded, k, best, n);
 	if (n < k && candidates->others != NIL)
 	{
 		ListCell   *cell;
@@ -193,6 +277,8 @@ rlrec_shortlist(const RlrecModel *model, const RlrecRerank *rerank, const float 
 		{
 			if (n == k)
 				break;
+			if (is_new_item(candidates, lfirst(cell)))
+				continue;
 			best[n].item = lfirst(cell);
 			best[n].length = strlen(lfirst(cell));
 			best[n].index = -1;

@@ -27,16 +27,21 @@ typedef struct RlrecCandidates
 {
 	bool	   *member;			/* [items.n]; NULL when all items of the model may be shown */
 	List	   *others;			/* ids that the model does not know */
+	int			n_new;
+	const RlrecNewItem *new_item;	/* [n_new] of these, or where all items may be shown, those that have a score, the highest first */
 } RlrecCandidates;
 
 extern void rlrec_candidates_read(RlrecCandidates *candidates, const RlrecAgent *agent, const RlrecModel *model, ArrayType *array);
+
+/* Adds the items that the model does not know and that have become popular since, where the scores are popularity. */
+extern void rlrec_candidates_add_new(RlrecCandidates *candidates, const RlrecModel *model, const RlrecHistory *history, const char *source);
 
 typedef struct RlrecRecommendation
 {
 	const char *item;			/* not terminated */
 	int			length;
 	int32		index;			/* in the model's dictionary, -1 when it is not there */
-	float		score;			/* -infinity for an item that the model does not know */
+	float		score;			/* -infinity for an item of which nothing is known */
 } RlrecRecommendation;
 
 /* Room for a score of every item of the model, and for the k best; k falls to what there can be at most. */
@@ -45,7 +50,7 @@ extern RlrecRecommendation *rlrec_recommendation_buffer(const RlrecModel *model,
 
 /*
  * The k best candidates that are not excluded, re-ranked unless rerank is NULL; returns how many there are. Items that the model does not
- * know come last, in order of their ids' bytes.
+ * know come last, in order of their ids' bytes, unless they have a score.
  */
 extern int	rlrec_shortlist(const RlrecModel *model, const RlrecRerank *rerank, const float *scores, const RlrecCandidates *candidates,
 							const RlrecItemSet *excluded, int k, RlrecRecommendation *best);
