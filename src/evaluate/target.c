@@ -30,16 +30,6 @@ struct RlrecTarget
 	int64	   *first;			/* [events->items.n] scratch of rlrec_rewards_credit() */
 };
 
-static int32 *
-map_ids(const RlrecDictionary *from, const RlrecDictionary *to)
-{
-	int32	   *map = palloc_extended(Max(from->n, 1) * sizeof(int32), MCXT_ALLOC_HUGE);
-
-	for (int32 i = 0; i < from->n; i++)
-		map[i] = rlrec_dictionary_find(to, from->bytes + from->offset[i], from->offset[i + 1] - from->offset[i]);
-	return map;
-}
-
 /* What the user had before a time, as rlrec_history_read() would have read it then; marks all of it in seen unless that is NULL. */
 static RlrecHistory
 history_before(RlrecTarget *target, const char *user, int64 time, RlrecItemSet *seen)
@@ -164,8 +154,8 @@ rlrec_target_open(const RlrecAgent *agent, const RlrecModel *model, const RlrecE
 	target->agent = agent;
 	target->model = model;
 	target->events = events;
-	target->item = map_ids(&events->items, &model->items);
-	target->type = map_ids(&events->types, &model->types);
+	target->item = rlrec_dictionary_map(&events->items, &model->items);
+	target->type = rlrec_dictionary_map(&events->types, &model->types);
 	target->rerank = rlrec_rerank_read(agent->options);
 	target->exclude_seen = rlrec_option_bool(agent->options, rlrec_agent_options, "exclude_seen");
 	target->scores = rlrec_score_buffer(model);

@@ -21,6 +21,7 @@
 #include "policy/policy.h"
 #include "policy/slate.h"
 #include "serve/arguments.h"
+#include "serve/experiment.h"
 #include "serve/recommend.h"
 #include "serve/serve.h"
 #include "store/cache.h"
@@ -190,6 +191,40 @@ log_decision(const RlrecAgent *agent, const RlrecDecision *decision, int64 *id)
 	return true;
 }
 
+/* Reads the request for the agent's version, and draws from its best. */
+static RlrecDecision
+choose(FunctionCallInfo fcinfo, RlrecAgent *agent, int k, const Jsonb *context, RlrecRequest *request)
+{
+	RlrecRecommendation *best;
+	RlrecPolicy policy;
+	RlrecDecision decision;
+	int			n;
+
+	rlrec_request_read(fcinfo, agent, context_options, request);
+	best = rlrec_request_best(fcinfo, request, rlrec_policy_shortlist(agent->options, k), &n);
+	policy = policy_of(request, context);
+	decision = decide(request, &policy, k, n, best, rlrec_option_bool(context, context_options, "marginals"));
+	decision.policy = rlrec_policy_log(&policy, request->source, rlrec_option_given(context, "seed"));
+	return decision;
+}
+
+/* Logs what the experiment's shadows would have shown. */
+static void
+log_shadows(FunctionCallInfo fcinfo, const RlrecAgent *agent, const RlrecAssignment *assignment, int k, const Jsonb *context, int64 id)
+{
+	for (int i = 0; i < assignment->n_shadows; i++)
+	{
+		RlrecAgent	shadow = *agent;
+		RlrecRequest request;
+		RlrecDecision decision;
+
+		shadow.deployed = assignment->shadow[i];
+		decision = choose(fcinfo, &shadow, k, context, &request);
+		rlrec_decision_insert_shadow(&shadow, id, &decision);
+		rlrec_cache_release(request.model);
+	}
+}
+
 /* rlrec_serve(user_id, k, agent, candidates, exclude, context) */
 PG_FUNCTION_INFO_V1(rlrec_serve);
 Datum
@@ -199,22 +234,20 @@ rlrec_serve(PG_FUNCTION_ARGS)
 	int			k = k_argument(fcinfo);
 	const Jsonb *context = rlrec_jsonb_argument(fcinfo, 5);
 	RlrecAgent *agent = rlrec_agent_argument(fcinfo, 2);
+	RlrecAssignment assignment;
 	RlrecRequest request;
-	RlrecRecommendation *best;
-	RlrecPolicy policy;
 	RlrecDecision decision;
 	Datum		values[6];
 	bool		nulls[6] = {false};
 	int64		id = 0;
-	int			n;
 
 	InitMaterializedSRF(fcinfo, 0);
-	rlrec_request_read(fcinfo, agent, context_options, &request);
-	best = rlrec_request_best(fcinfo, &request, rlrec_policy_shortlist(agent->options, k), &n);
-	policy = policy_of(&request, context);
-	decision = decide(&request, &policy, k, n, best, rlrec_option_bool(context, context_options, "marginals"));
-	decision.policy = rlrec_policy_log(&policy, request.source, rlrec_option_given(context, "seed"));
-	nulls[0] = n > 0 && !log_decision(agent, &decision, &id);
+	assignment = rlrec_experiment_assign(agent, rlrec_id_argument(fcinfo, 0, agent, agent->user_column, "user_id"));
+	decision = choose(fcinfo, agent, k, context, &request);
+	decision.arm = assignment.arm;
+	nulls[0] = decision.k > 0 && !log_decision(agent, &decision, &id);
+	if (id != 0)
+		log_shadows(fcinfo, agent, &assignment, k, context, id);
 	values[0] = Int64GetDatum(id);
 	values[5] = CStringGetTextDatum(request.source);
 	for (int r = 0; r < decision.k; r++)

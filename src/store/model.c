@@ -360,7 +360,9 @@ rlrec_model_trim(const RlrecAgent *agent)
 	if (rlrec_catalog_execute("SELECT FROM rlrec.model WHERE agent = $1 OFFSET $2", 2, types, values, NULL) == 0)
 		return;
 	rlrec_catalog_execute("WITH old AS (DELETE FROM rlrec.model m USING rlrec.agent a"
-						  "  WHERE m.agent = $1 AND a.id = $1 AND m.id IS DISTINCT FROM a.deployed AND m.version <="
+						  "  WHERE m.agent = $1 AND a.id = $1 AND m.id IS DISTINCT FROM a.deployed"
+						  "   AND NOT EXISTS (SELECT FROM rlrec.experiment e WHERE e.agent = $1 AND e.ended_at IS NULL AND m.id = ANY (e.models || e.shadows))"
+						  "   AND m.version <="
 						  "   (SELECT version FROM rlrec.model WHERE agent = $1 ORDER BY version DESC OFFSET $2 LIMIT 1)"
 						  "  RETURNING m.chunks, m.id)"
 						  " DELETE FROM rlrec.chunk c WHERE c.id IN (SELECT pg_catalog.unnest(chunks) FROM old)"
