@@ -1,6 +1,6 @@
 -- What an agent may be made over: every type of id and time, rewards, views, partitions, odd names. (The notices: test/sql/infer_columns.sql.)
 SET client_min_messages = warning;
-SELECT plan(89);
+SELECT plan(90);
 
 -- Items 1, 2 and 3 go together, and 4 and 5 do; user 3 has had 1 and 2, user 5 has had 4.
 CREATE TABLE base (u int, i int, n int);
@@ -200,5 +200,32 @@ SELECT lives_ok($$SELECT rlrec_drop_agent('L''Agent "Ö"; --')$$, 'dropped');
 ALTER TABLE deeds RENAME TO tales;
 ALTER TABLE tales SET SCHEMA "Der ""Laden""";
 SELECT is((SELECT count(*) FROM rlrec_recommend(9, 2, 'plain')), 2::bigint, 'a table that is renamed and moved is still the agent''s');
+
+-- No option of a learner has the name of one that every agent has: nobody could set both.
+CREATE FUNCTION valid_keys(learner text) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+	hint text;
+BEGIN
+	PERFORM rlrec_create_agent('keys', 'base', user_column => 'u', item_column => 'i', learner => learner, options => '{"no such option": 1}');
+	RETURN NULL;
+EXCEPTION WHEN invalid_parameter_value THEN
+	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+	RETURN string_to_array(rtrim(substring(hint FROM 'The valid keys are (.*)'), '.'), ', ');
+END
+$$;
+CREATE FUNCTION learner_names() RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+	hint text;
+BEGIN
+	PERFORM rlrec_create_agent('keys', 'base', user_column => 'u', item_column => 'i', learner => 'no such learner');
+	RETURN NULL;
+EXCEPTION WHEN invalid_parameter_value THEN
+	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+	RETURN string_to_array(rtrim(substring(hint FROM 'The learners are (.*)'), '.'), ', ');
+END
+$$;
+SELECT is(string_agg(learner || ': ' || key, ', '), NULL, 'options have one meaning each')
+FROM (SELECT learner, key FROM unnest(learner_names()) learner, unnest(valid_keys(learner)) key WHERE learner NOT IN ('auto', 'hybrid')
+	GROUP BY learner, key HAVING count(*) > 1) twice;
 
 SELECT * FROM finish();
