@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "port/pg_bswap.h"
+#include "utils/memutils.h"
 
 #include "data/dictionary.h"
 
@@ -56,6 +57,16 @@ rlrec_dictionary_find(const RlrecDictionary *dictionary, const char *id, size_t 
 			high = middle;
 	}
 	return -1;
+}
+
+int32 *
+rlrec_dictionary_map(const RlrecDictionary *from, const RlrecDictionary *to)
+{
+	int32	   *map = MemoryContextAllocHuge(CurrentMemoryContext, Max(from->n, 1) * sizeof(int32));
+
+	for (int32 i = 0; i < from->n; i++)
+		map[i] = rlrec_dictionary_find(to, from->bytes + from->offset[i], from->offset[i + 1] - from->offset[i]);
+	return map;
 }
 
 char *

@@ -17,6 +17,9 @@ typedef struct RlrecDictionary
 /* The index of an id, or -1. */
 extern int32 rlrec_dictionary_find(const RlrecDictionary *dictionary, const char *id, size_t length);
 
+/* What the ids of one dictionary are in another, -1 for none: [from->n], palloc'd. */
+extern int32 *rlrec_dictionary_map(const RlrecDictionary *from, const RlrecDictionary *to);
+
 /* The id as a palloc'd C string. */
 extern char *rlrec_dictionary_id(const RlrecDictionary *dictionary, int32 index);
 

@@ -71,6 +71,15 @@ rlrec_sequence_width(int64 n, int64 clusters, double clustered, double independe
 	return sqrt(variance * 2 * (time + 1) / time * log1p(sqrt(time + 1) / (2 * alpha)));
 }
 
+double
+rlrec_sequence_difference_width(const RlrecClusteredMean *a, const RlrecClusteredMean *b, double alpha)
+{
+	double		each = 1.0 / Max(a->n, 1) + 1.0 / Max(b->n, 1);
+
+	return rlrec_sequence_width(a->n + b->n, Min(a->clusters, b->clusters), Max(a->clustered * a->n, b->clustered * b->n) * each,
+								Max(a->independent * a->n, b->independent * b->n) * each, alpha);
+}
+
 /* Page, "Continuous inspection schemes" (Biometrika 1954), section 3; the form of Hinkley (Biometrika 1971) is the same statistic. */
 void
 rlrec_page_add(RlrecPage *test, double value, double tolerance)

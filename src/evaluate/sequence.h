@@ -27,6 +27,12 @@ extern RlrecClusteredMean rlrec_clustered_mean(int64 n, const double *value, con
 #define RLREC_LEAST_CLUSTERS 30
 extern double rlrec_sequence_width(int64 n, int64 clusters, double clustered, double independent, double alpha);
 
+/*
+ * The same of the difference of two means of different clusters. Each counts with the larger of both variances, as of one that has too few values
+ * that are not 0 the own one says little.
+ */
+extern double rlrec_sequence_difference_width(const RlrecClusteredMean *a, const RlrecClusteredMean *b, double alpha);
+
 /* The state of Page's test for a drop, 0 at the start */
 typedef struct RlrecPage
 {

@@ -168,17 +168,6 @@ rlrec_recommend_for_history(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Indices of the events' dictionary in the model's, -1 for ids that the model does not know. */
-static int32 *
-map_ids(const RlrecDictionary *from, const RlrecDictionary *to)
-{
-	int32	   *map = MemoryContextAllocHuge(CurrentMemoryContext, Max(from->n, 1) * sizeof(int32));
-
-	for (int32 i = 0; i < from->n; i++)
-		map[i] = rlrec_dictionary_find(to, from->bytes + from->offset[i], from->offset[i + 1] - from->offset[i]);
-	return map;
-}
-
 /* Everybody's events as histories of the model's items; one at a time. */
 typedef struct Everybody
 {
@@ -204,8 +193,8 @@ everybody(const RlrecAgent *agent, const RlrecModel *model)
 	events = rlrec_events_read(agent, (Size) maintenance_work_mem * 1024, false, true);
 	rlrec_state_keys_read(agent, events);
 	all.events = events;
-	all.map = map_ids(&all.events->items, &model->items);
-	all.map_type = map_ids(&all.events->types, &model->types);
+	all.map = rlrec_dictionary_map(&all.events->items, &model->items);
+	all.map_type = rlrec_dictionary_map(&all.events->types, &model->types);
 	all.now = rlrec_events_now(agent);
 	all.learned = rlrec_online_read(agent, model);
 	all.rescale = all.events->scale / model->reward_scale;

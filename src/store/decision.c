@@ -32,6 +32,13 @@ enum
 	DECISION_POLICY, DECISION_N
 };
 
+/* The same of rlrec.shadow, in sql/experiment.sql. */
+enum
+{
+	SHADOW_DECISION, SHADOW_MODEL, SHADOW_AGENT, SHADOW_SHORTLIST, SHADOW_LOGITS, SHADOW_SLATE, SHADOW_PROPENSITY, SHADOW_PROBABILITY,
+	SHADOW_POLICY, SHADOW_N
+};
+
 static Datum
 reals(int n, const float *value)
 {
@@ -84,7 +91,8 @@ rlrec_decision_insert(const RlrecAgent *agent, const RlrecDecision *decision)
 	values[DECISION_ROLE] = ObjectIdGetDatum(GetUserId());
 	values[DECISION_SERVED_AT] = TimestampTzGetDatum(decision->served_at);
 	values[DECISION_SEEN] = OidFunctionCall0(F_PG_CURRENT_SNAPSHOT);
-	values[DECISION_SHORTLIST] = PointerGetDatum(construct_array(unconstify(Datum *, decision->item), shortlist->n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[DECISION_SHORTLIST] = PointerGetDatum(construct_array(unconstify(Datum *, decision->item), shortlist->n, TEXTOID, -1, false,
+																 TYPALIGN_INT));
 	values[DECISION_LOGITS] = reals(shortlist->n, shortlist->logit);
 	nulls[DECISION_UNCERTAINTY] = shortlist->uncertainty == NULL;
 	if (shortlist->uncertainty)
@@ -101,6 +109,29 @@ rlrec_decision_insert(const RlrecAgent *agent, const RlrecDecision *decision)
 	return id;
 }
 
+void
+rlrec_decision_insert_shadow(const RlrecAgent *agent, int64 id, const RlrecDecision *decision)
+{
+	Relation	table = table_open(rlrec_catalog_relation("shadow"), RowExclusiveLock);
+	const RlrecShortlist *shortlist = &decision->shortlist;
+	Datum		values[SHADOW_N];
+	bool		nulls[SHADOW_N] = {false};
+
+	if (RelationGetDescr(table)->natts != SHADOW_N)
+		elog(ERROR, "rlrec.shadow has %d columns instead of %d", RelationGetDescr(table)->natts, SHADOW_N);
+	values[SHADOW_DECISION] = Int64GetDatum(id);
+	values[SHADOW_MODEL] = Int64GetDatum(agent->deployed);
+	values[SHADOW_AGENT] = Int64GetDatum(agent->id);
+	values[SHADOW_SHORTLIST] = PointerGetDatum(construct_array(unconstify(Datum *, decision->item), shortlist->n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[SHADOW_LOGITS] = reals(shortlist->n, shortlist->logit);
+	values[SHADOW_SLATE] = places(decision->k, decision->place);
+	values[SHADOW_PROPENSITY] = doubles(decision->k, decision->propensity);
+	values[SHADOW_PROBABILITY] = Float8GetDatum(decision->probability);
+	values[SHADOW_POLICY] = JsonbPGetDatum(decision->policy);
+	CatalogTupleInsert(table, heap_form_tuple(RelationGetDescr(table), values, nulls));
+	table_close(table, RowExclusiveLock);
+}
+
 int64
 rlrec_decisions_trim(const RlrecAgent *agent, int most)
 {
@@ -114,7 +145,8 @@ rlrec_decisions_trim(const RlrecAgent *agent, int most)
 										 "SELECT id FROM rlrec.decision WHERE agent = $1"
 										 " AND served_at < pg_catalog.now() - pg_catalog.make_interval(secs => $2)"
 										 " ORDER BY served_at LIMIT $3)) RETURNING id),"
-										 " o AS (DELETE FROM rlrec.outcome WHERE decision IN (SELECT id FROM old))"
+										 " o AS (DELETE FROM rlrec.outcome WHERE decision IN (SELECT id FROM old)),"
+										 " s AS (DELETE FROM rlrec.shadow WHERE decision IN (SELECT id FROM old))"
 										 " SELECT FROM old", 3, types, values, NULL);
 }
 

@@ -28,6 +28,9 @@ typedef struct RlrecDecision
 /* Writes the row for the agent's deployed version in the current transaction, and returns its id. The caller has checked what the user may do. */
 extern int64 rlrec_decision_insert(const RlrecAgent *agent, const RlrecDecision *decision);
 
+/* Writes what another version, the one that the agent's row says, would have shown for a decision. */
+extern void rlrec_decision_insert_shadow(const RlrecAgent *agent, int64 id, const RlrecDecision *decision);
+
 /*
  * Deletes at most so many decisions, with their outcomes, that are older than the agent's option decision_retention; the oldest first. Returns
  * how many. SPI must be connected.

@@ -360,7 +360,9 @@ rlrec_model_trim(const RlrecAgent *agent)
 	if (rlrec_catalog_execute("SELECT FROM rlrec.model WHERE agent = $1 OFFSET $2", 2, types, values, NULL) == 0)
 		return;
 	rlrec_catalog_execute("WITH old AS (DELETE FROM rlrec.model m USING rlrec.agent a"
-						  "  WHERE m.agent = $1 AND a.id = $1 AND m.id IS DISTINCT FROM a.deployed AND m.version <="
+						  "  WHERE m.agent = $1 AND a.id = $1 AND m.id IS DISTINCT FROM a.deployed"
+						  "   AND NOT EXISTS (SELECT FROM rlrec.experiment e WHERE e.agent = $1 AND e.ended_at IS NULL AND m.id = ANY (e.models || e.shadows))"
+						  "   AND m.version <="
 						  "   (SELECT version FROM rlrec.model WHERE agent = $1 ORDER BY version DESC OFFSET $2 LIMIT 1)"
 						  "  RETURNING m.chunks, m.id)"
 						  " DELETE FROM rlrec.chunk c WHERE c.id IN (SELECT pg_catalog.unnest(chunks) FROM old)"
@@ -422,4 +424,20 @@ rlrec_rollback(PG_FUNCTION_ARGS)
 	SPI_finish();
 	PopActiveSnapshot();
 	PG_RETURN_INT32(version);
+}
+
+TimestampTz
+rlrec_model_trained_at(const RlrecModelRow *row)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(row->id)};
+	TimestampTz at;
+	bool		isnull;
+
+	SPI_connect();
+	if (rlrec_catalog_execute("SELECT created_at + make_interval(secs => seconds) FROM rlrec.model WHERE id = $1", 1, types, values, NULL) != 1)
+		elog(ERROR, "version %d is gone", row->version);
+	at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	return at;
 }

@@ -178,6 +178,48 @@ share_found(LogMaker make, double gain, bool naive, int within)
 	return (double) found / RUNS;
 }
 
+/*
+ * The share of experiments in which a look finds a difference: users come one after the other, a tenth of them to the control,
+ * with 1 to 5 decisions each, of which few earn something.
+ */
+static double
+share_found_between_arms(double click, double gain)
+{
+	static double value[2][DECISIONS];
+	static int32 user[2][DECISIONS];
+	int			found = 0;
+
+	for (int run = 0; run < RUNS; run++)
+	{
+		uint64		key = rlrec_random_key(2000, run);
+		int			n[2] = {0, 0};
+		int			users = -1;
+		int			left = 0;
+		bool		differs = false;
+
+		for (int i = 0, arm = 0; i < DECISIONS && !differs; i++)
+		{
+			if (left-- == 0)
+			{
+				users++;
+				arm = rlrec_random_uniform(key, 4 * i) < 0.9;
+				left = (int) rlrec_random_below(key, 4 * i + 1, 5);
+			}
+			user[arm][n[arm]] = users;
+			value[arm][n[arm]++] = rlrec_random_uniform(key, 4 * i + 2) < click + arm * gain;
+			if (i % LOOK_EVERY == LOOK_EVERY - 1)
+			{
+				RlrecClusteredMean a = rlrec_clustered_mean(n[0], value[0], user[0], users + 1);
+				RlrecClusteredMean b = rlrec_clustered_mean(n[1], value[1], user[1], users + 1);
+
+				differs = fabs(a.mean - b.mean) > rlrec_sequence_difference_width(&a, &b, ALPHA / 2);
+			}
+		}
+		found += differs;
+	}
+	return (double) found / RUNS;
+}
+
 static void
 test_bound(void)
 {
@@ -206,6 +248,13 @@ test_bound(void)
 		snprintf(what, sizeof(what), "%s: a gain of %.1f is found within %d decisions", logs[i].name, logs[i].gain, logs[i].within);
 		check(share >= 0.9, what, share);
 	}
+	for (double click = 0.1; click > 0.0001; click /= 10)
+	{
+		double		share = share_found_between_arms(click, 0);
+
+		check(share <= ALPHA, "two arms: no difference is found where there is none", share);
+	}
+	check(share_found_between_arms(0.1, 0.2) >= 0.9, "one of 0.2 is", share_found_between_arms(0.1, 0.2));
 	check(share_found(make_uniform, 0, true, DECISIONS) > 0.15, "the bound of a single look finds gains where there are none",
 		  share_found(make_uniform, 0, true, DECISIONS));
 }

@@ -1,0 +1,99 @@
+/*
+ * arms.c
+ *	  rlrec.experiments: what the arms of experiments came to, with bounds that hold however often one looks.
+ *
+ * The statistics of each arm are SQL's, over matured decisions of the experiment; of each user come the number of his decisions and the sum of
+ * their rewards, and so the variance of the arm's mean with users as clusters. sequence.c has the bounds.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "evaluate/matured.h"
+#include "evaluate/sequence.h"
+#include "learner/options.h"
+#include "store/catalog.h"
+
+/* Each experiment's control comes before its other arms. */
+static const char arms[] =
+"WITH arm AS (SELECT e.id, e.started_at, e.ended_at, a.* FROM rlrec.experiment e, unnest(e.arms, e.models, e.versions, e.shares) AS"
+"  a(name, model, version, share) WHERE e.agent = $1),"
+" decision AS (SELECT a.id, a.name, d.user_id, (SELECT coalesce(sum(o.reward), 0) FROM rlrec.outcome o WHERE o.decision = d.id) AS reward"
+"  FROM arm a JOIN rlrec.decision d ON d.agent = $1 AND d.arm = a.name AND d.model = a.model AND d.served_at >= a.started_at"
+"   AND d.served_at < least(a.ended_at, $2)),"
+" client AS (SELECT id, name, user_id, count(*) AS n, sum(reward) AS reward, sum(reward * reward) AS squares FROM decision GROUP BY 1, 2, 3),"
+" total AS (SELECT id, name, sum(n) AS n, count(*) AS users, sum(reward) / sum(n)::float8 AS mean, sum(squares) AS squares FROM client GROUP BY 1, 2),"
+" clustered AS (SELECT id, name, sum((c.reward - c.n * t.mean) ^ 2) AS squares FROM client c JOIN total t USING (id, name) GROUP BY 1, 2)"
+" SELECT a.id, a.name, a.version, a.share, a.started_at, a.ended_at, coalesce(t.users, 0), coalesce(t.n, 0)::bigint, t.mean,"
+"  c.squares * t.users / greatest(t.users - 1, 1) / t.n::float8 ^ 2, greatest(t.squares - t.n * t.mean ^ 2, 0) / t.n::float8 ^ 2"
+" FROM arm a LEFT JOIN total t USING (id, name) LEFT JOIN clustered c USING (id, name) ORDER BY a.id, a.name <> 'control', a.name";
+
+enum
+{
+	ARM_EXPERIMENT, ARM_NAME, ARM_VERSION, ARM_SHARE, ARM_STARTED_AT, ARM_ENDED_AT, ARM_USERS, ARM_DECISIONS, ARM_MEAN,
+	ARM_CLUSTERED, ARM_INDEPENDENT, ARM_DIFFERENCE = ARM_CLUSTERED, ARM_LOWER, ARM_UPPER, ARM_N
+};
+
+static double
+float_of(Datum value, bool isnull)
+{
+	return isnull ? 0 : DatumGetFloat8(value);
+}
+
+/* rlrec.arms_of(agent): the rows of an agent in rlrec.experiments */
+PG_FUNCTION_INFO_V1(rlrec_arms_of);
+Datum
+rlrec_arms_of(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	RlrecAgent *agent = rlrec_agent_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
+	double		alpha = 1 - rlrec_option_real(agent->options, rlrec_agent_options, "confidence");
+	Oid			types[] = {INT8OID, TIMESTAMPTZOID};
+	Datum		arguments[] = {Int64GetDatum(agent->id), TimestampTzGetDatum(rlrec_matured_before(agent))};
+	RlrecClusteredMean control = {0};
+	int64		experiment = 0;
+	uint64		n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	SPI_connect();
+	n = rlrec_catalog_execute(arms, lengthof(types), types, arguments, NULL);
+	for (uint64 i = 0; i < n; i++)
+	{
+		Datum		values[ARM_N];
+		bool		nulls[ARM_N] = {false};
+		RlrecClusteredMean arm;
+		double		width;
+
+		for (int c = 0; c <= ARM_INDEPENDENT; c++)
+			values[c] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, c + 1, &nulls[c]);
+		arm.n = DatumGetInt64(values[ARM_DECISIONS]);
+		arm.clusters = DatumGetInt64(values[ARM_USERS]);
+		arm.mean = float_of(values[ARM_MEAN], nulls[ARM_MEAN]);
+		arm.clustered = float_of(values[ARM_CLUSTERED], nulls[ARM_CLUSTERED]);
+		arm.independent = float_of(values[ARM_INDEPENDENT], nulls[ARM_INDEPENDENT]);
+		nulls[ARM_DIFFERENCE] = nulls[ARM_LOWER] = nulls[ARM_UPPER] = true;
+		if (DatumGetInt64(values[ARM_EXPERIMENT]) != experiment)
+			control = arm;
+		else if (arm.n > 0 && control.n > 0)
+		{
+			width = rlrec_sequence_difference_width(&arm, &control, alpha / 2);
+			values[ARM_DIFFERENCE] = Float8GetDatum(arm.mean - control.mean);
+			values[ARM_LOWER] = Float8GetDatum(arm.mean - control.mean - width);
+			values[ARM_UPPER] = Float8GetDatum(arm.mean - control.mean + width);
+			nulls[ARM_DIFFERENCE] = false;
+			nulls[ARM_LOWER] = nulls[ARM_UPPER] = isinf(width);
+		}
+		experiment = DatumGetInt64(values[ARM_EXPERIMENT]);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	SPI_finish();
+	return (Datum) 0;
+}
