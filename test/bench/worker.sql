@@ -2,7 +2,7 @@
 CREATE EXTENSION rlrec;
 CREATE TABLE events (id bigserial PRIMARY KEY, user_id int NOT NULL, item_id int NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	xid xid8 NOT NULL DEFAULT pg_current_xact_id());
-INSERT INTO events (user_id, item_id) SELECT 1 + i % 5000, 1 + i * 7 % 1000 FROM generate_series(1, 50000) i;
+INSERT INTO events (user_id, item_id) SELECT 1 + i % 50000, 1 + i * 7 % 1000 FROM generate_series(1, 50000) i;
 CREATE INDEX ON events (user_id, at);
 SELECT rlrec_create_agent('shop', 'events', user_column => 'user_id', item_column => 'item_id', time_column => 'at', learner => 'popularity');
 SELECT FROM rlrec_train('shop');
