@@ -392,10 +392,43 @@ typedef struct Told
 } Told;
 
 /*
- * Finds the user's events that were told, the last told first, each the last of its item and time that is not taken; or of its item, where the
- * agent has no column of time or the row was changed. One that is there no longer, or that came from rlrec_feedback(), is only counted; so is,
- * but for its visit, one that the version or the rows have.
+ * The place of an event that was told: of its time, unless the agent has no column of time, and its item, the first one that was not told
+ * before. -1 when there is none, for it came from rlrec_feedback(), or is gone or changed.
  */
+static int
+find_told(const Learner *learner, const UserLog *log, const RlrecFeedbackEvent *event, int32 item)
+{
+	bool		timed = learner->agent->time_column != NULL;
+	int			low = 0;
+	int			high = timed ? log->n : 0;
+	int			found = -1;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (log->place[middle].base.time < event->time)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (int p = low; p < log->n && event->decision == 0; p++)
+	{
+		const Place *place = &log->place[p];
+
+		if (timed && place->base.time > event->time)
+			break;
+		if (place->base.item != item || place->lesson)
+			continue;
+		if (!place->known)
+			return p;
+		if (found < 0 || (log->place[found].old && !place->old))
+			found = p;
+	}
+	return found;
+}
+
+/* Marks the user's events that were told, unless the version or the rows have them. One that is not found is only counted. */
 static void
 mark_told(Learner *learner, UserLog *log, void *argument)
 {
@@ -405,22 +438,8 @@ mark_told(Learner *learner, UserLog *log, void *argument)
 	{
 		const RlrecFeedbackEvent *event = &told->events[e];
 		int32		item = item_number(learner, event->item, event->item_length);
-		int			found = -1;
+		int			found = find_told(learner, log, event, item);
 
-		for (int p = log->n - 1; p >= 0 && event->decision == 0; p--)
-		{
-			const Place *place = &log->place[p];
-
-			if (place->base.item != item || place->lesson)
-				continue;
-			if (place->base.time == event->time)
-			{
-				found = p;
-				break;
-			}
-			if (found < 0 && learner->agent->time_column == NULL && !place->old)
-				found = p;
-		}
 		if (found < 0)
 		{
 			learner->rows->newer++;
