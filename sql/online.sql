@@ -1,14 +1,13 @@
 -- What agents learned from events between trainings.
 
 CREATE VIEW rlrec.online WITH (security_barrier) AS
-SELECT a.name AS agent, m.version, l.states, q.entries, l.events AS visits, q.newer
+SELECT a.name AS agent, m.version, l.states, q.entries, l.events AS visits, l.newer
 FROM rlrec.learned l
 JOIN rlrec.agent a ON a.id OPERATOR(pg_catalog.=) l.agent
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.anchor
 LEFT JOIN rlrec.model m ON m.id OPERATOR(pg_catalog.=) l.model
 CROSS JOIN LATERAL (
-	SELECT pg_catalog.count(*) AS entries,
-		coalesce(pg_catalog.sum(e.visits) FILTER (WHERE t.part OPERATOR(pg_catalog.=) 2), 0)::bigint AS newer
+	SELECT pg_catalog.count(*) AS entries
 	FROM rlrec.qtable t CROSS JOIN LATERAL @extschema@.rlrec_qtable_entries(t.entries) e
 	WHERE t.agent OPERATOR(pg_catalog.=) l.agent) q
 WHERE CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'S' AND c.relnamespace OPERATOR(pg_catalog.=) 'rlrec'::pg_catalog.regnamespace

@@ -233,3 +233,42 @@ CREATE AGGREGATE rlrec_slate_cascade_dr(
 );
 COMMENT ON AGGREGATE rlrec_slate_cascade_dr(float8[], float8[], float8[], float8[], float8[], jsonb) IS
 'rlrec_slate_cascade_dr() with options: interval (normal, bootstrap or bernstein), confidence (.95), replicates (1000) and seed (1) of the bootstrap, range of bernstein. See docs/ope.md.';
+
+CREATE FUNCTION rlrec_ope_log(agent text, version int, since timestamptz DEFAULT NULL)
+RETURNS TABLE (decision_id bigint, user_id text, reward float8, logged float8, target float8, rewards float8[], logged_places float8[],
+	target_places float8[], q_logged float8[], q_policy float8[])
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 COST 1000000
+AS 'MODULE_PATHNAME', 'rlrec_ope_log';
+COMMENT ON FUNCTION rlrec_ope_log(text, int, timestamptz) IS
+'The matured decisions of an agent as the aggregates of off-policy evaluation take them, with a version as the target: of each its reward and the probabilities of what was shown, when it was shown and as rlrec_serve() would show it with the version; and the same for each place, the probabilities given the places before it. q_logged, q_policy: what a model of rewards expects of a place and those after it, of the item shown and of the version. since: decisions from then on; NULL for those after the version was trained. Only for the owner.';
+
+CREATE FUNCTION rlrec_ope_estimator(estimator text) RETURNS text
+	AS 'MODULE_PATHNAME' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rlrec_ope_estimator(text) IS 'the name itself, an error where rlrec_ope() knows no such estimator';
+
+CREATE FUNCTION rlrec_ope(
+	agent text,
+	version int,
+	estimator text DEFAULT 'dr',
+	options jsonb DEFAULT NULL,
+	parameter float8 DEFAULT 10,
+	since timestamptz DEFAULT NULL)
+RETURNS rlrec_estimate
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	WITH log AS MATERIALIZED (SELECT * FROM @extschema@.rlrec_ope_log($1, $2, $6))
+	SELECT CASE @extschema@.rlrec_ope_estimator($3)
+		WHEN 'ips' THEN (SELECT @extschema@.rlrec_ips(reward, logged, target, $4) FROM log)
+		WHEN 'clipped_ips' THEN (SELECT @extschema@.rlrec_clipped_ips(reward, logged, target, $5, $4) FROM log)
+		WHEN 'snips' THEN (SELECT @extschema@.rlrec_snips(reward, logged, target, $4) FROM log)
+		WHEN 'dm' THEN (SELECT @extschema@.rlrec_dm(q_policy[1], $4) FROM log)
+		WHEN 'dr' THEN (SELECT @extschema@.rlrec_dr(reward, logged, target, q_logged[1], q_policy[1], $4) FROM log)
+		WHEN 'sndr' THEN (SELECT @extschema@.rlrec_sndr(reward, logged, target, q_logged[1], q_policy[1], $4) FROM log)
+		WHEN 'switch_dr' THEN (SELECT @extschema@.rlrec_switch_dr(reward, logged, target, q_logged[1], q_policy[1], $5, $4) FROM log)
+		WHEN 'dr_os' THEN (SELECT @extschema@.rlrec_dr_os(reward, logged, target, q_logged[1], q_policy[1], $5, $4) FROM log)
+		WHEN 'rips' THEN (SELECT @extschema@.rlrec_slate_rips(rewards, logged_places, target_places, $4) FROM log)
+		WHEN 'cascade_dr' THEN (SELECT @extschema@.rlrec_slate_cascade_dr(rewards, logged_places, target_places, q_logged, q_policy, $4) FROM log)
+	END;
+END;
+COMMENT ON FUNCTION rlrec_ope(text, int, text, jsonb, float8, timestamptz) IS
+'What a decision would earn if a version of the agent served, estimated from matured decisions: by ips, clipped_ips, snips, dm, dr, sndr, switch_dr or dr_os, to which a slate is one action, or place by place by rips or cascade_dr. options: those of the aggregates; parameter: clip, tau or lambda; since: as of rlrec_ope_log(). NULL without decisions. Only for the owner.';

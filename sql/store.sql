@@ -82,6 +82,7 @@ CREATE TABLE rlrec.learned (
 	model bigint NOT NULL,
 	generation bigint NOT NULL DEFAULT 0,
 	events bigint NOT NULL DEFAULT 0,
+	newer bigint NOT NULL DEFAULT 0,
 	users bigint NOT NULL DEFAULT 0,
 	states bigint NOT NULL DEFAULT 0,
 	newest bigint NOT NULL DEFAULT -9223372036854775808
@@ -90,6 +91,7 @@ COMMENT ON TABLE rlrec.learned IS 'one row an agent that learned from events bet
 COMMENT ON COLUMN rlrec.learned.model IS 'rlrec.model.id of the version on top of which the rows of rlrec.qtable are; 0 for none';
 COMMENT ON COLUMN rlrec.learned.generation IS 'how often the rows changed';
 COMMENT ON COLUMN rlrec.learned.events IS 'that were learned';
+COMMENT ON COLUMN rlrec.learned.newer IS 'events that are in the rows';
 COMMENT ON COLUMN rlrec.learned.users IS 'that had an item, more than when the version was trained';
 COMMENT ON COLUMN rlrec.learned.states IS 'rows of learners that the agent''s option online_states bounds';
 COMMENT ON COLUMN rlrec.learned.newest IS 'time of the latest event, microseconds since 2000-01-01';

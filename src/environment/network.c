@@ -7,6 +7,9 @@
  *
  * Learned networks are written once, when the transaction commits; in a subtransaction at once, so that its abort takes them back. What the top
  * level had learned by then, and has not written, is kept in a copy for that case.
+ *
+ * A learner that learns from each transition at once is what is written of it and the transitions since then, which whoever loads it learns again:
+ * an observation costs a row, not the weights. These are written after every FOLDED transitions, and at the first for the actions' names.
  */
 #include "postgres.h"
 
@@ -30,6 +33,7 @@
 #include "tensor/random.h"
 
 #define ACTIONS "actions"		/* the name of a tensor */
+#define FOLDED 256
 
 typedef struct Network
 {
@@ -38,6 +42,8 @@ typedef struct Network
 	TransactionId xmin;			/* of the agent's row, and its place: it had these options */
 	ItemPointerData place;
 	int64		generation;
+	int64		written;		/* `learned` of that generation */
+	bool		alone;			/* who else would teach it waits for this transaction: all that there is was learned */
 	bool		changed;		/* in this transaction */
 	bool		unsaved;		/* learned at the top level, not written yet */
 	bool		stale;			/* a subtransaction that may have changed it has aborted: the copy counts, or what is written */
@@ -60,7 +66,7 @@ forget_networks(Network *network)
 	if (network->context)
 		MemoryContextDelete(network->context);
 	network->context = NULL;
-	network->unsaved = network->stale = false;
+	network->unsaved = network->stale = network->alone = false;
 }
 
 static void
@@ -110,7 +116,7 @@ end_transaction(bool committed)
 		if (network->stale || (network->changed && !committed))
 			forget(network);
 		drop_copy(network);
-		network->changed = network->unsaved = false;
+		network->changed = network->unsaved = network->alone = false;
 	}
 }
 
@@ -246,6 +252,7 @@ read_network(const RlrecEnvironment *environment, Network *network, const RlrecE
 	MemoryContextSetParent(context, CacheMemoryContext);
 	network->context = context;
 	network->generation = row->generation;
+	network->written = row->learned;
 	network->xmin = environment->xmin;
 	network->place = environment->place;
 }
@@ -292,6 +299,35 @@ restore_copy(Network *network)
 	network->stale = false;
 }
 
+/* Learns from the transitions in memory that it has not learned from. */
+static void
+learn_each(const RlrecEnvironment *environment, Network *network)
+{
+	const RlrecReplay *replay = &network->memory.replay;
+
+	for (; network->online.learned < replay->next; network->online.learned++)
+	{
+		int32		slot = (int32) (network->online.learned % replay->capacity);
+
+		environment->online->observe(&network->online, replay->state + (Size) slot * replay->state_size, replay->action[slot],
+									 replay->reward[slot]);
+	}
+}
+
+/* Learns from the transitions that were written since the weights. */
+static void
+catch_up(const RlrecEnvironment *environment, Network *network)
+{
+	Relation	table = table_open(rlrec_catalog_relation("transition"), AccessShareLock);
+	RlrecReplay *replay = &network->memory.replay;
+
+	rlrec_replay_memory_load(environment, &network->memory, FOLDED, table);
+	table_close(table, AccessShareLock);
+	if (replay->next < network->online.learned)
+		replay->first = replay->next = network->online.learned;
+	learn_each(environment, network);
+}
+
 /* The agent's networks as the active snapshot sees them, with what this transaction has learned. */
 static Network *
 load_network(const RlrecEnvironment *environment)
@@ -314,10 +350,16 @@ load_network(const RlrecEnvironment *environment)
 	if (!same || network->stale)
 		forget(network);
 	if (network->context == NULL || (network->generation != row.generation && !network->unsaved))
+	{
+		if (environment->online->observe)
+			forget(network);
 		read_network(environment, network, &row);
+	}
 	if (GetCurrentTransactionNestLevel() == 1)
 		drop_copy(network);		/* of a subtransaction that is over */
 	network->online.episodes = row.episodes;
+	if (environment->online->observe && !network->alone)
+		catch_up(environment, network);
 	return network;
 }
 
@@ -330,8 +372,9 @@ write_image(void *argument, const void *bytes, size_t length)
 static void
 save_network(Network *network)
 {
-	Oid			types[] = {INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID, INT8OID};
-	Datum		values[6];
+	Oid			types[] = {INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID};
+	bool		each = network->online.learner->observe != NULL;
+	Datum		values[5];
 	StringInfoData image;
 
 	/* The extension itself may have been dropped in this transaction, or the agent. */
@@ -347,14 +390,16 @@ save_network(Network *network)
 	values[2] = Int64GetDatum(network->online.learned);
 	values[3] = Int64GetDatum(network->online.steps);
 	values[4] = PointerGetDatum(image.data);
-	values[5] = Int64GetDatum(network->memory.replay.first);
 	network->unsaved = false;
 	SPI_connect();
 	rlrec_catalog_execute("INSERT INTO rlrec.environment AS e (agent, generation, learned, steps, weights)"
 						  " SELECT id, $2, $3, $4, $5 FROM rlrec.agent WHERE id = $1"
 						  " ON CONFLICT (agent) DO UPDATE SET generation = $2, learned = $3, steps = $4, weights = $5", 5, types, values, NULL);
-	values[1] = values[5];
-	rlrec_catalog_execute("DELETE FROM rlrec.transition WHERE agent = $1 AND id < $2", 2, types, values, NULL);
+	/* from where on there are any, lest many learnings of one transaction pass over all that it has deleted */
+	values[1] = Int64GetDatum(each ? network->written : 0);
+	values[2] = Int64GetDatum(each ? network->online.learned : network->memory.replay.first);
+	rlrec_catalog_execute("DELETE FROM rlrec.transition WHERE agent = $1 AND id >= $2 AND id < $3", 3, types, values, NULL);
+	network->written = network->online.learned;
 	SPI_finish();
 	pfree(image.data);
 }
@@ -418,13 +463,16 @@ remember(const RlrecEnvironment *environment, Network *network, const RlrecObser
 	RlrecObservation observation = *seen;
 	Relation	table = table_open(rlrec_catalog_relation("transition"), RowExclusiveLock);
 
-	rlrec_replay_memory_load(environment, &network->memory, environment->online->capacity(&network->online), table);
-	if (isnan(observation.propensity))
+	if (environment->online->observe == NULL)	/* else it is up to date, and propensities do not matter */
 	{
-		float	   *p = palloc_array(float, environment->n_actions);
+		rlrec_replay_memory_load(environment, &network->memory, environment->online->capacity(&network->online), table);
+		if (isnan(observation.propensity))
+		{
+			float	   *p = palloc_array(float, environment->n_actions);
 
-		environment->online->policy(&network->online, seen->state.vector, true, p);
-		observation.propensity = p[seen->action];
+			environment->online->policy(&network->online, seen->state.vector, true, p);
+			observation.propensity = p[seen->action];
+		}
 	}
 	rlrec_replay_memory_add(environment, &network->memory, table, &observation);
 	network->online.transitions = network->memory.replay.next;
@@ -443,8 +491,7 @@ rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservatio
 	network->changed = true;
 	if (GetCurrentTransactionNestLevel() > 1 && network->unsaved && network->copy_context == NULL)
 		take_copy(network);
-	if (environment->online->observe == NULL)
-		remember(environment, network, seen);
+	remember(environment, network, seen);
 	if (seen->end != 0)
 	{
 		rlrec_episodes_add(environment->agent);
@@ -452,9 +499,10 @@ rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservatio
 	}
 	if (environment->online->observe)
 	{
-		environment->online->observe(&network->online, seen->state.vector, seen->action, seen->reward);
-		network->online.learned++;
-		keep(network);
+		network->alone = true;
+		learn_each(environment, network);
+		if (network->generation == 0 || network->online.learned - network->written >= FOLDED)
+			save_network(network);
 	}
 	else if (environment->online->due(&network->online, &network->memory.replay))
 		learn(environment, network);

@@ -2,8 +2,7 @@
  * gate.c
  *	  The gain of a candidate over the version that serves, by importance weights.
  *
- * Everything is of the stochastic policy that rlrec_serve() would follow with the candidate: its own shortlist out of the whole catalogue for the
- * user's history before the decision, its exploration, and by these the probability of what was shown. What came of the item at place r is
+ * Everything is of the stochastic policy that rlrec_serve() would follow with the candidate (target.c). What came of the item at place r is
  * weighed by how much more probable the slate up to r is under the candidate,
  *
  *	  w_r = product over j <= r of p_candidate(item_j | items before) / p_logged(item_j | items before)
@@ -33,14 +32,10 @@
 
 #include "compat.h"
 #include "data/intern.h"
-#include "data/rewards.h"
-#include "data/split.h"
 #include "evaluate/gate.h"
 #include "evaluate/sequence.h"
-#include "policy/policy.h"
+#include "evaluate/target.h"
 #include "policy/slate.h"
-#include "serve/arguments.h"
-#include "serve/serve.h"
 #include "store/cache.h"
 #include "store/catalog.h"
 #include "store/events.h"
@@ -49,134 +44,14 @@
 
 #define MOST_WEIGHT 1000.0
 
-typedef struct Gate
-{
-	const RlrecAgent *agent;
-	const RlrecModel *model;
-	const RlrecEvents *events;
-	const int32 *item;			/* [events->items.n] in the model, -1 for none */
-	const int32 *type;			/* [events->types.n] the same of types of events */
-	RlrecCandidates candidates;
-	RlrecRerank rerank;
-	bool		exclude_seen;
-	float	   *scores;			/* [model->items.n] */
-	int64	   *first;			/* [events->items.n] scratch of rlrec_rewards_credit() */
-} Gate;
-
-/* What the user had before a time, as rlrec_history_read() would have read it then; marks all of it in seen unless that is NULL. */
-static RlrecHistory
-history_before(Gate *gate, const char *user, int64 time, RlrecItemSet *seen)
-{
-	const RlrecEvents *events = gate->events;
-	int32		u = rlrec_dictionary_find(&events->users, user, strlen(user));
-	int64		start = u < 0 ? 0 : events->start[u];
-	int64		n = u < 0 ? 0 : rlrec_split_first_not_before(events, u, time) - start;
-	int32	   *item = palloc(Max(n, 1) * sizeof(int32));
-	int64	   *times = palloc(Max(n, 1) * sizeof(int64));
-	float	   *reward = palloc(Max(n, 1) * sizeof(float));
-	uint8	   *type = palloc(Max(n, 1) * sizeof(uint8));
-	RlrecHistory history = {0, item, times, reward, type, time, {user, strlen(user)}, NULL};
-
-	if (u >= 0)
-		history.key = rlrec_events_key(events, u);
-	memcpy(reward, events->own_reward + start, n * sizeof(float));
-	if (events->rules.horizon > 0)
-	{
-		memset(gate->first, 0, events->items.n * sizeof(int64));
-		rlrec_rewards_credit(&events->rules, 0, n, events->item + start, events->time + start, reward, gate->first);
-	}
-	for (int64 i = 0; i < n; i++)
-	{
-		int32		index = gate->item[events->item[start + i]];
-
-		if (index < 0)
-			continue;
-		if (seen)
-			seen->member[index] = true;
-		if (!(reward[i] > 0))
-			continue;
-		item[history.n] = index;
-		times[history.n] = events->time[start + i];
-		type[history.n] = events->type[start + i] == 0 ? 0 : gate->type[events->type[start + i] - 1] + 1;
-		reward[history.n++] = reward[i] / gate->model->reward_scale;
-	}
-	return history;
-}
-
-/* What was in the shortlist might be shown then, whatever the candidates are now. Returns the items' places in the model, -1 for none. */
-static int32 *
-allow_shortlist(Gate *gate, const RlrecMaturedDecision *decision, const Datum *item, RlrecItemSet *excluded, bool *was_candidate)
-{
-	int32	   *index = palloc(Max(decision->n, 1) * sizeof(int32));
-
-	for (int i = 0; i < decision->n; i++)
-	{
-		index[i] = rlrec_dictionary_find(&gate->model->items, VARDATA_ANY(item[i]), VARSIZE_ANY_EXHDR(item[i]));
-		if (index[i] < 0)
-			continue;
-		excluded->member[index[i]] = false;
-		if (gate->candidates.member)
-		{
-			was_candidate[i] = gate->candidates.member[index[i]];
-			gate->candidates.member[index[i]] = true;
-		}
-	}
-	return index;
-}
-
-static void
-disallow_shortlist(Gate *gate, int n, const int32 *index, const bool *was_candidate)
-{
-	for (int i = 0; i < n && gate->candidates.member; i++)
-		if (index[i] >= 0)
-			gate->candidates.member[index[i]] = was_candidate[i];
-}
-
 /* Writes weight[decision->k]. */
 static void
-weigh(Gate *gate, const RlrecMaturedDecision *decision, double *weight)
+weigh(RlrecTarget *target, const RlrecMaturedDecision *decision, double *weight)
 {
-	RlrecRequest request = {0};
-	RlrecPolicy policy = rlrec_serve_policy(gate->agent, gate->model, 0);
-	RlrecShortlist shortlist = {0};
-	RlrecRecommendation *best;
-	int			most = rlrec_policy_shortlist(gate->agent->options, decision->k);
-	int		   *place = palloc(Max(decision->k, 1) * sizeof(int));
-	bool	   *was_candidate = palloc0(Max(decision->n, 1) * sizeof(bool));
-	Datum	   *item;
-	bool	   *nulls;
-	float	   *logit;
-	int32	   *index;
+	RlrecTargetChoice choice = rlrec_target_choose(target, decision);
 	double		product = 1;
 
-	deconstruct_array(decision->shortlist, TEXTOID, -1, false, TYPALIGN_INT, &item, &nulls, &shortlist.n);
-	request.agent = gate->agent;
-	request.model = gate->model;
-	request.excluded = rlrec_item_set_create(gate->model);
-	request.history = history_before(gate, decision->user, rlrec_events_time(gate->agent, decision->served_at),
-									 gate->exclude_seen ? &request.excluded : NULL);
-	request.source = rlrec_score_history(gate->model, &request.history, gate->scores);
-	index = allow_shortlist(gate, decision, item, &request.excluded, was_candidate);
-	best = rlrec_recommendation_buffer(gate->model, &gate->candidates, &most);
-	shortlist.n = rlrec_shortlist(gate->model, &gate->rerank, gate->scores, &gate->candidates, &request.excluded, most, best);
-	disallow_shortlist(gate, decision->n, index, was_candidate);
-
-	logit = palloc(Max(shortlist.n, 1) * sizeof(float));
-	for (int i = 0; i < shortlist.n; i++)
-		logit[i] = best[i].score;
-	shortlist.logit = logit;
-	policy.seed = (uint64) decision->id;
-	if (rlrec_policy_is_uncertain(&policy))
-		shortlist.uncertainty = rlrec_serve_uncertainty(&request, shortlist.n, best);
-	for (int r = 0; r < decision->k; r++)
-	{
-		int32		shown = index[decision->place[r]];
-
-		place[r] = shortlist.n - 1;
-		while (place[r] >= 0 && (shown < 0 || best[place[r]].index != shown))
-			place[r]--;
-	}
-	(void) rlrec_policy_probability(&policy, &shortlist, decision->k, place, weight);
+	(void) rlrec_policy_probability(&choice.policy, &choice.shortlist, decision->k, choice.place, weight);
 	for (int r = 0; r < decision->k; r++)
 	{
 		product *= weight[r] / decision->propensity[r];
@@ -217,29 +92,11 @@ gain_of(const RlrecMaturedDecision *decision, const double *baseline, const doub
 	return gain;
 }
 
-static Gate
-open_gate(const RlrecAgent *agent, const RlrecModel *candidate, const RlrecEvents *events)
-{
-	Gate		gate = {0};
-
-	gate.agent = agent;
-	gate.model = candidate;
-	gate.events = events;
-	gate.item = rlrec_dictionary_map(&events->items, &candidate->items);
-	gate.type = rlrec_dictionary_map(&events->types, &candidate->types);
-	gate.rerank = rlrec_rerank_read(agent->options);
-	gate.exclude_seen = rlrec_option_bool(agent->options, rlrec_agent_options, "exclude_seen");
-	gate.scores = rlrec_score_buffer(candidate);
-	gate.first = palloc_extended(Max(events->items.n, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
-	rlrec_candidates_read(&gate.candidates, agent, candidate, NULL);
-	return gate;
-}
-
 RlrecGain
 rlrec_gate_measure(const RlrecAgent *agent, const RlrecModel *candidate, const RlrecEvents *events, int64 n,
 				   const RlrecMaturedDecision *decisions)
 {
-	Gate		gate = open_gate(agent, candidate, events);
+	RlrecTarget *target = rlrec_target_open(agent, candidate, events);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec decision", ALLOCSET_DEFAULT_SIZES);
 	RlrecIntern *users = rlrec_intern_create();
 	int32	   *user = palloc_extended(Max(n, 1) * sizeof(int32), MCXT_ALLOC_HUGE);
@@ -265,7 +122,7 @@ rlrec_gate_measure(const RlrecAgent *agent, const RlrecModel *candidate, const R
 		n_users = Max(n_users, user[i] + 1);
 		old = MemoryContextSwitchTo(context);
 		weight = palloc(Max(decisions[i].k, 1) * sizeof(double));
-		weigh(&gate, &decisions[i], weight);
+		weigh(target, &decisions[i], weight);
 		value[i] = gain_of(&decisions[i], baseline, weight);
 		gain.support += decisions[i].k > 0 ? weight[0] / n : 0;
 		for (int r = 0; r < decisions[i].k; r++)
@@ -284,23 +141,6 @@ rlrec_gate_measure(const RlrecAgent *agent, const RlrecModel *candidate, const R
 
 /* ---------------------------------------------------------------- rlrec_gain */
 
-/* When the training of a version had read all that it learned from: decisions from then on are news to it. */
-static TimestampTz
-trained_at(const RlrecModelRow *row)
-{
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(row->id)};
-	TimestampTz at;
-	bool		isnull;
-
-	SPI_connect();
-	if (rlrec_catalog_execute("SELECT created_at + make_interval(secs => seconds) FROM rlrec.model WHERE id = $1", 1, types, values, NULL) != 1)
-		elog(ERROR, "version %d is gone", row->version);
-	at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	SPI_finish();
-	return at;
-}
-
 /* Measures a stored version as the agent's owner. */
 static RlrecGain
 gain_of_version(const RlrecAgent *agent, const RlrecModelRow *row)
@@ -314,7 +154,7 @@ gain_of_version(const RlrecAgent *agent, const RlrecModelRow *row)
 	int64		n;
 
 	rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
-	decisions = rlrec_matured_decisions(agent, agent->deployed, trained_at(row), RLREC_GATE_DECISIONS, &n);
+	decisions = rlrec_matured_decisions(agent, agent->deployed, rlrec_model_trained_at(row), RLREC_GATE_DECISIONS, &n);
 	other.deployed = row->id;
 	model = rlrec_cache_model(&other);
 	events = rlrec_events_read(agent, (Size) maintenance_work_mem * 1024, false, true);

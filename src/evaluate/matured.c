@@ -27,7 +27,7 @@ rlrec_matured_before(const RlrecAgent *agent)
 }
 
 /*
- * Runs a query of a version's newest matured decisions: columns of each, by the name d. SPI must be connected. Returns how many.
+ * Runs a query of a version's newest matured decisions, of any version where model is 0: columns of each, by the name d. SPI must be connected. Returns how many.
  */
 static int64
 select_decisions(const char *columns, const RlrecAgent *agent, int64 model, TimestampTz since, int64 most)
@@ -36,7 +36,7 @@ select_decisions(const char *columns, const RlrecAgent *agent, int64 model, Time
 	Datum		values[] = {Int64GetDatum(agent->id), Int64GetDatum(model), TimestampTzGetDatum(since),
 	TimestampTzGetDatum(rlrec_matured_before(agent)), Int64GetDatum(most)};
 
-	return (int64) rlrec_catalog_execute(psprintf("SELECT %s FROM (SELECT * FROM rlrec.decision WHERE agent = $1 AND model = $2 AND served_at >= $3"
+	return (int64) rlrec_catalog_execute(psprintf("SELECT %s FROM (SELECT * FROM rlrec.decision WHERE agent = $1 AND ($2 = 0 OR model = $2) AND served_at >= $3"
 												  "  AND served_at < $4 ORDER BY served_at DESC, id DESC LIMIT $5) d ORDER BY served_at, id", columns),
 										 lengthof(types), types, values, NULL);
 }

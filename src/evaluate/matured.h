@@ -32,7 +32,7 @@ typedef struct RlrecMaturedDecision
 	double	   *reward;			/* [k] */
 } RlrecMaturedDecision;
 
-/* Those of a version since a time, oldest first: the newest, at most so many. A palloc'd array of *n. */
+/* Those of a version, of any where model is 0, since a time, oldest first: the newest, at most so many. A palloc'd array of *n. */
 extern RlrecMaturedDecision *rlrec_matured_decisions(const RlrecAgent *agent, int64 model, TimestampTz since, int64 most, int64 *n);
 
 /* Whether any decision of the agent has matured. */

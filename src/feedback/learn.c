@@ -33,6 +33,7 @@
 #include "store/online.h"
 #include "store/reward.h"
 #include "store/state_key.h"
+#include "train/train.h"
 
 /* An item that some event has. */
 typedef struct LoggedItem
@@ -282,6 +283,7 @@ teach(Learner *learner, UserLog *log, MemoryContext scratch)
 			continue;
 		CHECK_FOR_INTERRUPTS();
 		lesson = make_lesson(learner, log, events, user, p);
+		learner->rows->newer++;
 		rlrec_learned_count(learned, &lesson);
 		foreach(cell, learner->parts)
 		{
@@ -420,7 +422,10 @@ mark_told(Learner *learner, UserLog *log, void *argument)
 				found = p;
 		}
 		if (found < 0)
+		{
+			learner->rows->newer++;
 			rlrec_learned_visit(&learner->rows->learned, &learner->items[item].id);
+		}
 		else if (!log->place[found].old)
 		{
 			log->place[found].lesson = true;
@@ -485,4 +490,36 @@ rlrec_online_learn(const RlrecAgent *agent, const RlrecFeedbackEvent *events, in
 	SPI_finish();
 	MemoryContextSwitchTo(outer);
 	MemoryContextDelete(context);
+}
+
+/* Whether the agent is being trained in the background, waits for it, or failed to be within the hour. */
+static bool
+in_training(const RlrecAgent *agent)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(agent->id)};
+
+	return rlrec_catalog_execute("SELECT FROM rlrec.training WHERE agent = $1 AND (state IN ('waiting', 'running')"
+								 " OR (state = 'failed' AND requested_at > pg_catalog.now() - interval '1 hour')) LIMIT 1",
+								 1, types, values, NULL) > 0;
+}
+
+void
+rlrec_online_maintain(const RlrecAgent *agent)
+{
+	int			batch = rlrec_option_int(agent->options, rlrec_agent_options, "online_batch");
+	int64		model;
+	int64		newer;
+
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (agent->deployed != 0 && rlrec_online_state(agent->id, &model, &newer))
+	{
+		if (model != agent->deployed)
+			rlrec_online_learn(agent, NULL, 0);
+		else if (batch > 0 && newer >= batch && !in_training(agent))
+			(void) rlrec_train_request(agent, RLREC_DEPLOY_ALWAYS);
+	}
+	PopActiveSnapshot();
+	SPI_finish();
 }

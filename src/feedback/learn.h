@@ -13,4 +13,10 @@
  */
 extern void rlrec_online_learn(const RlrecAgent *agent, const RlrecFeedbackEvent *events, int64 n);
 
+/*
+ * Now and then: puts what was learned on top of the version that is deployed, or starts a training in the background when there are as many new
+ * events as option "online_batch" says. In a transaction that the caller commits.
+ */
+extern void rlrec_online_maintain(const RlrecAgent *agent);
+
 #endif							/* RLREC_LEARN_H */

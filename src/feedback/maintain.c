@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 
 #include "evaluate/drift.h"
+#include "feedback/learn.h"
 #include "feedback/maintain.h"
 #include "store/decision.h"
 
@@ -18,6 +19,7 @@
 void
 rlrec_maintain(const RlrecAgent *agent)
 {
+	rlrec_online_maintain(agent);
 	(void) rlrec_drift_check(agent);
 	SPI_connect();
 	(void) rlrec_decisions_trim(agent, TRIM);

@@ -82,6 +82,7 @@ read_watermark(const RlrecAgent *agent, RlrecWatermark *watermark)
 		(void) heap_getattr(tuple, WATERMARK_PARTIAL, descriptor, &isnull);
 		watermark->partial = isnull ? 0 : DatumGetUInt64(partial);
 		watermark->partial_entries = DatumGetInt64(heap_getattr(tuple, WATERMARK_PARTIAL_ENTRIES, descriptor, &isnull));
+		watermark->committed = !TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
 	}
 	else
 		rlrec_watermark_read(watermark, DirectFunctionCall1(pg_snapshot_in, CStringGetDatum("1:1:")));

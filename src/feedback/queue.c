@@ -42,6 +42,7 @@
 
 #define TABLES 3
 #define TABLE_BYTES (8 * 1024 * 1024)
+#define ROTATE_MS 500			/* a session looks no more often whether tables can be emptied, for it may go through all of them in vain */
 
 /* Columns of a queue table, in the order of sql/feedback.sql */
 enum
@@ -327,7 +328,8 @@ is_due(const Reader *reader, uint64 xid, int64 end)
 	return !rlrec_watermark_has(watermark, xid);
 }
 
-static void
+/* Takes a row that the snapshot sees; false when the agent has still to learn from it. */
+static bool
 read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor)
 {
 	bool		isnull;
@@ -337,10 +339,10 @@ read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor)
 	struct varlena *data;
 	RlrecQueueRow *row;
 
-	if (!is_due(reader, xid, first + n))
-		return;
-	if (is_beyond(reader, xid, first))
-		return;
+	if (DatumGetInt64(heap_getattr(tuple, QUEUE_AGENT, descriptor, &isnull)) != reader->agent)
+		return true;
+	if (!is_due(reader, xid, first + n) || is_beyond(reader, xid, first))
+		return rlrec_watermark_has(reader->watermark, xid);
 	data = (struct varlena *) DatumGetPointer(heap_getattr(tuple, QUEUE_DATA, descriptor, &isnull));
 	if (reader->n == reader->capacity)
 	{
@@ -358,6 +360,98 @@ read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor)
 	reader->entries += n - row->skip;
 	if (reader->entries >= 2 * reader->most + RLREC_QUEUE_MAX_BYTES)
 		keep_first(reader);
+	return false;
+}
+
+/*
+ * What this session knows of a table: its first blocks are full, nothing in them is dead or undecided, and an agent has learned from them by
+ * what is committed. As rows are only ever inserted, that stays so until the table is emptied, after which its first row is of
+ * another transaction.
+ */
+typedef struct Passed
+{
+	int64		agent;
+	Oid			table;
+	uint64		xid;			/* of the first row */
+	BlockNumber blocks;
+} Passed;
+
+#define PASSED 64				/* tables remembered, each where its number says */
+#define LEAST_ROW 64			/* bytes that no row can do without */
+
+static Passed passed[PASSED];
+
+/*
+ * Reads the rows of a block that the snapshot sees. Returns whether the block can be passed over from here on; *first_xid is the transaction
+ * of its first row, 0 when that is not seen.
+ */
+static bool
+read_block(Reader *reader, Relation table, BlockNumber block, uint64 *first_xid)
+{
+	Buffer		buffer = ReadBufferExtended(table, MAIN_FORKNUM, block, RBM_NORMAL, NULL);
+	Page		page = BufferGetPage(buffer);
+	bool		done;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	done = !PageIsNew(page) && PageGetHeapFreeSpace(page) < LEAST_ROW;
+	*first_xid = 0;
+	for (OffsetNumber i = FirstOffsetNumber; i <= PageGetMaxOffsetNumber(page); i++)
+	{
+		ItemId		item = PageGetItemId(page, i);
+		HeapTupleData tuple;
+		bool		isnull;
+
+		if (ItemIdIsNormal(item))
+		{
+			tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
+			tuple.t_len = ItemIdGetLength(item);
+			tuple.t_tableOid = RelationGetRelid(table);
+			ItemPointerSet(&tuple.t_self, block, i);
+		}
+		if (!ItemIdIsNormal(item) || !HeapTupleSatisfiesVisibility(&tuple, GetActiveSnapshot(), buffer))
+		{
+			done = false;
+			continue;
+		}
+		if (i == FirstOffsetNumber)
+			*first_xid = DatumGetUInt64(heap_getattr(&tuple, QUEUE_XID, RelationGetDescr(table), &isnull));
+		if (!read_row(reader, &tuple, RelationGetDescr(table)))
+			done = false;
+	}
+	UnlockReleaseBuffer(buffer);
+	return done;
+}
+
+static void
+read_table(Reader *reader, int i)
+{
+	Relation	table = table_open(table_oid(i), AccessShareLock);
+	BlockNumber blocks = RelationGetNumberOfBlocks(table);
+	Passed	   *known = &passed[(reader->agent * TABLES + i) % PASSED];
+	Passed		now = {0};
+
+	now.agent = reader->agent;
+	now.table = RelationGetRelid(table);
+	for (BlockNumber block = 0; block < blocks; block++)
+	{
+		uint64		xid;
+		bool		done;
+
+		CHECK_FOR_INTERRUPTS();
+		done = read_block(reader, table, block, &xid);
+		if (block == 0)
+			now.xid = xid;
+		if (done && now.blocks == block)
+			now.blocks++;
+		if (block == 0 && done && known->agent == now.agent && known->table == now.table && known->xid == xid && known->blocks > 1)
+		{
+			now.blocks = known->blocks;
+			block = known->blocks - 1;
+		}
+	}
+	if (reader->watermark->committed)
+		*known = now;
+	table_close(table, AccessShareLock);
 }
 
 void
@@ -370,22 +464,7 @@ rlrec_queue_read(int64 agent, const RlrecWatermark *watermark, int64 most, Rlrec
 	reader.own = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
 	reader.most = most;
 	for (int i = 0; i < TABLES; i++)
-	{
-		Relation	table = table_open(table_oid(i), AccessShareLock);
-		TableScanDesc scan = table_beginscan_strat(table, GetActiveSnapshot(), 0, NULL, true, false);
-		HeapTuple	tuple;
-
-		while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
-		{
-			bool		isnull;
-
-			CHECK_FOR_INTERRUPTS();
-			if (DatumGetInt64(heap_getattr(tuple, QUEUE_AGENT, RelationGetDescr(table), &isnull)) == agent)
-				read_row(&reader, tuple, RelationGetDescr(table));
-		}
-		table_endscan(scan);
-		table_close(table, AccessShareLock);
-	}
+		read_table(&reader, i);
 	keep_first(&reader);
 	*rows = reader.rows;
 	*n = reader.n;
@@ -458,11 +537,14 @@ empty_table(int i)
 void
 rlrec_queue_rotate(void)
 {
+	static TimestampTz looked_at = 0;
+	TimestampTz time = GetCurrentTimestamp();
 	int			now;
 
 	/* What this transaction did so far may yet be undone, and has to be seen neither by is_learned(). */
-	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()) || !TimestampDifferenceExceeds(looked_at, time, ROTATE_MS))
 		return;
+	looked_at = time;
 	current = -1;
 	now = current_table();
 	for (int i = 0; i < TABLES; i++)

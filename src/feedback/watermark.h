@@ -20,6 +20,7 @@ typedef struct RlrecWatermark
 	uint64	   *xip;			/* [n] ascending */
 	uint64		partial;		/* the one of xip that was learned from in part, 0 for none */
 	int64		partial_entries;	/* how many of its entries */
+	bool		committed;		/* by a transaction before this one */
 } RlrecWatermark;
 
 static inline bool

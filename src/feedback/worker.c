@@ -3,8 +3,8 @@
  *	  The process that learns a database's committed feedback.
  *
  * It goes round the attached agents and learns a batch of each in a transaction of its own, so that none starves another. It is a superuser,
- * and what may run an agent's owner's code runs as him (process.c). After a round that learned something it naps, so that the next one is worth its while; else it sleeps until a commit pokes it, and
- * looks by itself every LOOK_MS, for COMMIT PREPARED pokes nobody.
+ * and what may run an agent's owner's code runs as him (process.c). After a round that learned something it naps, so that the next one is
+ * worth its while; else it sleeps until a commit pokes it, and looks by itself every LOOK_MS, for COMMIT PREPARED pokes nobody.
  *
  * Errors. An agent whose batch fails is tried again later, each time twice as late (stats.c); the others go on. Before an agent's batch its id
  * is written to a file, after it 0: a worker that finds an id there knows that the server crashed during that batch, or with it. Crashes

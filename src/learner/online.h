@@ -65,8 +65,8 @@ typedef struct RlrecOnlineLearner
 	void		(*values) (RlrecOnline *online, const float *state, float *q);
 
 	/*
-	 * Learns from one transition at once, changing tensors. A learner that can needs no replay, and has none of the functions below; of the
-	 * others this one is NULL.
+	 * Learns from one transition at once, changing tensors; each once and in order, but what is not written of it yet may be learned again
+	 * from the tensors of before. A learner that can has none of the functions below; of the others this one is NULL.
 	 */
 	void		(*observe) (RlrecOnline *online, const float *state, int action, double reward);
 

@@ -74,8 +74,8 @@ rlrec_policy_probability(const RlrecPolicy *policy, const RlrecShortlist *shortl
 /* ---------------------------------------------------------------- marginals */
 
 /*
- * Of a best item mixed with all that are left alike. Number the items from the best, 0. When t were taken and g is the best of what is left, then
- * 0 .. g - 1 were taken, and t - g others, any of those behind g alike. So (t, g) is a state, and the rest is counting: O(k^2 + k n).
+ * Of a best item mixed with all that are left alike. Number the items from the best, 0. When t were taken and g is the best of what is left,
+ * then 0 .. g - 1 were taken, and t - g others, any of those behind g alike. So (t, g) is a state, and the rest is counting: O(k^3 + k n).
  */
 typedef struct GreedyWalk
 {

@@ -69,11 +69,10 @@ new_seed(void)
 RlrecPolicy
 rlrec_serve_policy(const RlrecAgent *agent, const RlrecModel *model, double age)
 {
-	const Jsonb *options = agent->options;
-	RlrecRerank rerank = rlrec_rerank_read(options);
-	RlrecPolicy policy = rlrec_policy_read(options, age);
+	RlrecRerank rerank = rlrec_rerank_read(agent->options);
+	RlrecPolicy policy = rlrec_policy_read(agent->options, age);
 
-	if (model->learner->explore && !rlrec_option_given(options, "explore"))
+	if (model->learner->explore && !rlrec_option_given(agent->options, "explore"))
 		policy.explore = rlrec_exploration_find(model->learner->explore);
 	policy.reranked = rlrec_rerank_matters(&rerank);
 	return policy;
@@ -82,22 +81,20 @@ rlrec_serve_policy(const RlrecAgent *agent, const RlrecModel *model, double age)
 static RlrecPolicy
 policy_of(const RlrecRequest *request, const Jsonb *context)
 {
-	const RlrecAgent *agent = request->agent;
-	RlrecPolicy policy = rlrec_serve_policy(agent, request->model, rlrec_policy_decays(agent->options) ? rlrec_model_age(agent->deployed) : 0);
+	double		age = rlrec_policy_decays(request->agent->options) ? rlrec_model_age(request->agent->deployed) : 0;
+	RlrecPolicy policy = rlrec_serve_policy(request->agent, request->model, age);
 
 	policy.seed = rlrec_option_given(context, "seed") ? (uint64) rlrec_option_real(context, context_options, "seed") : new_seed();
 	return policy;
 }
 
 /*
- * Standard errors of the shortlist's scores. Where the learner has none, those of the mean of as many observations as users had the item,
- * and one: range of the shortlist's scores / sqrt(1 + users), the posterior of Agrawal and Goyal 2013 for scores brought to 0 .. 1.
+ * Standard errors of scores of which nothing else is known: those of the mean of as many observations as users had the item, and one:
+ * range of the shortlist's scores / sqrt(1 + users), the posterior of Agrawal and Goyal 2013 for scores brought to 0 .. 1.
  */
-float *
-rlrec_serve_uncertainty(const RlrecRequest *request, int n, const RlrecRecommendation *best)
+static void
+errors_by_count(const RlrecModel *model, int n, const RlrecRecommendation *best, float *error)
 {
-	const RlrecModel *model = request->model;
-	float	   *error = palloc(Max(n, 1) * sizeof(float));
 	float		least = INFINITY;
 	float		greatest = -INFINITY;
 
@@ -110,20 +107,23 @@ rlrec_serve_uncertainty(const RlrecRequest *request, int n, const RlrecRecommend
 	}
 	for (int i = 0; i < n; i++)
 		error[i] = (greatest > least ? greatest - least : 1) / sqrt(1 + (best[i].index < 0 ? 0 : model->count[best[i].index]));
-	if (model->learner->uncertainty && strcmp(request->source, rlrec_popularity.name) != 0)
-	{
-		int32	   *known = palloc(Max(n, 1) * sizeof(int32));
-		float	   *value = palloc(Max(n, 1) * sizeof(float));
-		int			n_known = 0;
+}
 
-		while (n_known < n && best[n_known].index >= 0)
-		{
-			known[n_known] = best[n_known].index;
-			n_known++;
-		}
-		model->learner->uncertainty(model, &request->history, n_known, known, value);
-		memcpy(error, value, n_known * sizeof(float));
-	}
+/* Standard errors of the shortlist's scores: the learner's, where it has any and spoke; items that the model does not know are the last. */
+float *
+rlrec_serve_uncertainty(const RlrecRequest *request, int n, const RlrecRecommendation *best)
+{
+	const RlrecModel *model = request->model;
+	float	   *error = palloc(Max(n, 1) * sizeof(float));
+	int32	   *known = palloc(Max(n, 1) * sizeof(int32));
+	int			n_known = 0;
+
+	errors_by_count(model, n, best, error);
+	if (model->learner->uncertainty == NULL || strcmp(request->source, rlrec_popularity.name) == 0)
+		return error;
+	for (; n_known < n && best[n_known].index >= 0; n_known++)
+		known[n_known] = best[n_known].index;
+	model->learner->uncertainty(model, &request->history, n_known, known, error);
 	return error;
 }
 

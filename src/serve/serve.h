@@ -5,10 +5,10 @@
 #ifndef RLREC_SERVE_H
 #define RLREC_SERVE_H
 
-#include "policy/explore.h"
+#include "policy/policy.h"
 #include "serve/recommend.h"
 
-/* The policy by which the agent serves a version of that age in seconds; the seed is the caller's. */
+/* The policy by which a version serves that was trained so many seconds ago, which matters where rlrec_policy_decays(); the seed is the caller's. */
 extern RlrecPolicy rlrec_serve_policy(const RlrecAgent *agent, const RlrecModel *model, double age);
 
 /* Standard errors [n] of the scores of the n best, palloc'd; of the request only model, history and source are read. */

@@ -55,6 +55,7 @@ const RlrecOption rlrec_agent_options[] = {
 	{"confidence", RLREC_OPTION_REAL, 0.95, 0.5, 0.999999, "with which a version must earn more before it is deployed if_better"},
 	{"rollback", RLREC_OPTION_REAL, 50, 0, 1e9, "by how many standard deviations rewards may stay behind the last version's in all; 0 for ever"},
 	{"rollback_tolerance", RLREC_OPTION_REAL, 0.1, 0, 1e6, "and by how many each may without being counted"},
+	{"online_batch", RLREC_OPTION_INT, 0, 0, PG_INT32_MAX, "new events after which an attached agent is trained in the background; 0 for never"},
 	{"online_states", RLREC_OPTION_INT, 100000, 0, PG_INT32_MAX, "states of which what is learned online is kept"},
 	{"online_entries", RLREC_OPTION_INT, 10000, 1, 100000, "items that are kept of a state learned online, those of most events"},
 	{"versions", RLREC_OPTION_INT, 5, 1, 1000, "how many versions are kept; the deployed one always is"},

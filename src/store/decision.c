@@ -91,7 +91,8 @@ rlrec_decision_insert(const RlrecAgent *agent, const RlrecDecision *decision)
 	values[DECISION_ROLE] = ObjectIdGetDatum(GetUserId());
 	values[DECISION_SERVED_AT] = TimestampTzGetDatum(decision->served_at);
 	values[DECISION_SEEN] = OidFunctionCall0(F_PG_CURRENT_SNAPSHOT);
-	values[DECISION_SHORTLIST] = PointerGetDatum(construct_array(unconstify(Datum *, decision->item), shortlist->n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[DECISION_SHORTLIST] = PointerGetDatum(construct_array(unconstify(Datum *, decision->item), shortlist->n, TEXTOID, -1, false,
+																 TYPALIGN_INT));
 	values[DECISION_LOGITS] = reals(shortlist->n, shortlist->logit);
 	nulls[DECISION_UNCERTAINTY] = shortlist->uncertainty == NULL;
 	if (shortlist->uncertainty)

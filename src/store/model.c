@@ -425,3 +425,19 @@ rlrec_rollback(PG_FUNCTION_ARGS)
 	PopActiveSnapshot();
 	PG_RETURN_INT32(version);
 }
+
+TimestampTz
+rlrec_model_trained_at(const RlrecModelRow *row)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(row->id)};
+	TimestampTz at;
+	bool		isnull;
+
+	SPI_connect();
+	if (rlrec_catalog_execute("SELECT created_at + make_interval(secs => seconds) FROM rlrec.model WHERE id = $1", 1, types, values, NULL) != 1)
+		elog(ERROR, "version %d is gone", row->version);
+	at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	return at;
+}

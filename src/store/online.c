@@ -33,7 +33,7 @@ enum
 };
 enum
 {
-	LEARNED_AGENT = 1, LEARNED_MODEL, LEARNED_GENERATION, LEARNED_EVENTS, LEARNED_USERS, LEARNED_STATES, LEARNED_NEWEST,
+	LEARNED_AGENT = 1, LEARNED_MODEL, LEARNED_GENERATION, LEARNED_EVENTS, LEARNED_NEWER, LEARNED_USERS, LEARNED_STATES, LEARNED_NEWEST,
 	LEARNED_N = LEARNED_NEWEST
 };
 enum
@@ -191,13 +191,14 @@ lock_head(RlrecOnlineRows *rows)
 	bool		isnull;
 
 	rlrec_catalog_execute("INSERT INTO rlrec.learned (agent, model) VALUES ($1, -1) ON CONFLICT DO NOTHING", 1, types, values, NULL);
-	if (rlrec_catalog_execute("SELECT agent, model, generation, events, users, states, newest FROM rlrec.learned WHERE agent = $1 FOR UPDATE",
+	if (rlrec_catalog_execute("SELECT agent, model, generation, events, newer, users, states, newest FROM rlrec.learned WHERE agent = $1 FOR UPDATE",
 							  1, types, values, NULL) != 1)
 		elog(ERROR, "could not lock what agent %lld has learned", (long long) rows->agent);
 	for (int i = 0; i < LEARNED_N; i++)
 		column[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull);
 	rows->model = DatumGetInt64(column[LEARNED_MODEL - 1]);
 	rows->events = DatumGetInt64(column[LEARNED_EVENTS - 1]);
+	rows->newer = DatumGetInt64(column[LEARNED_NEWER - 1]);
 	rows->learned.users = DatumGetInt64(column[LEARNED_USERS - 1]);
 	rows->state->states = DatumGetInt64(column[LEARNED_STATES - 1]);
 	rows->learned.newest = DatumGetInt64(column[LEARNED_NEWEST - 1]);
@@ -239,6 +240,7 @@ rlrec_online_reset(RlrecOnlineRows *rows, int64 model)
 	state->states = 0;
 	start_rows(state);
 	rows->model = model;
+	rows->newer = 0;
 	rows->learned.users = 0;
 	rows->learned.newest = PG_INT64_MIN;
 }
@@ -246,8 +248,8 @@ rlrec_online_reset(RlrecOnlineRows *rows, int64 model)
 static void
 store_head(const RlrecOnlineRows *rows)
 {
-	Oid			types[] = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID};
-	Datum		values[6];
+	Oid			types[] = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID};
+	Datum		values[7];
 
 	values[0] = Int64GetDatum(rows->agent);
 	values[1] = Int64GetDatum(rows->model);
@@ -255,8 +257,9 @@ store_head(const RlrecOnlineRows *rows)
 	values[3] = Int64GetDatum(rows->learned.users);
 	values[4] = Int64GetDatum(rows->state->states);
 	values[5] = Int64GetDatum(rows->learned.newest);
+	values[6] = Int64GetDatum(rows->newer);
 	rlrec_catalog_execute("UPDATE rlrec.learned SET model = $2, generation = generation + 1, events = $3, users = $4, states = $5,"
-						  " newest = $6 WHERE agent = $1", 6, types, values, NULL);
+						  " newest = $6, newer = $7 WHERE agent = $1", 7, types, values, NULL);
 }
 
 void
@@ -329,6 +332,26 @@ rlrec_online_forget(int64 agent)
 	rlrec_catalog_execute("DELETE FROM rlrec.learned WHERE agent = $1", 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.qtable WHERE agent = $1", 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.seen WHERE agent = $1 AND model = 0", 1, types, values, NULL);
+}
+
+bool
+rlrec_online_state(int64 agent, int64 *model, int64 *newer)
+{
+	RlrecCatalogScan scan;
+	HeapTuple	tuple;
+	bool		isnull;
+	bool		found;
+
+	rlrec_catalog_begin(&scan, "learned", "learned_pkey", LEARNED_AGENT, F_INT8EQ, Int64GetDatum(agent));
+	tuple = rlrec_catalog_next(&scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+	{
+		*model = DatumGetInt64(heap_getattr(tuple, LEARNED_MODEL, RelationGetDescr(scan.table), &isnull));
+		*newer = DatumGetInt64(heap_getattr(tuple, LEARNED_NEWER, RelationGetDescr(scan.table), &isnull));
+	}
+	rlrec_catalog_end(&scan);
+	return found;
 }
 
 /* ---------------------------------------------------------------- serving */

@@ -19,6 +19,7 @@ typedef struct RlrecOnlineRows
 	int64		agent;
 	int64		model;			/* rlrec.model.id on top of which they are; 0 for none, -1 before the first time */
 	int64		events;			/* that were ever learned */
+	int64		newer;			/* that are in the rows */
 	struct RlrecOnlineState *state;
 } RlrecOnlineRows;
 
@@ -37,6 +38,9 @@ extern void rlrec_online_set_seen(int64 agent, int64 model, Datum seen);
 
 /* Forgets the rows of an agent, and all that was counted. SPI must be connected. */
 extern void rlrec_online_forget(int64 agent);
+
+/* How many events are in the rows, and on top of which version they are; false when there are none. */
+extern bool rlrec_online_state(int64 agent, int64 *model, int64 *newer);
 
 /* ---------------------------------------------------------------- serving */
 

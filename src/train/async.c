@@ -117,23 +117,32 @@ add_pending(int64 training)
 	registered = true;
 }
 
+int64
+rlrec_train_request(const RlrecAgent *agent, RlrecDeploy when)
+{
+	Oid			types[] = {INT8OID, INT4OID};
+	Datum		values[] = {Int64GetDatum(agent->id), Int32GetDatum(when)};
+	bool		isnull;
+	int64		training;
+
+	rlrec_catalog_execute("INSERT INTO rlrec.training (agent, deploy) VALUES ($1, $2) RETURNING id", 2, types, values, NULL);
+	training = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	add_pending(training);
+	return training;
+}
+
 PG_FUNCTION_INFO_V1(rlrec_train_async);
 Datum
 rlrec_train_async(PG_FUNCTION_ARGS)
 {
 	RlrecAgent *agent = rlrec_agent_get(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
 	RlrecDeploy when = rlrec_deploy_argument(fcinfo, 1);
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum(agent->id), Int32GetDatum(when)};
-	bool		isnull;
 	int64		training;
 
 	PreventCommandDuringRecovery("rlrec_train_async()");
 	SPI_connect();
-	rlrec_catalog_execute("INSERT INTO rlrec.training (agent, deploy) VALUES ($1, $2) RETURNING id", 2, types, values, NULL);
-	training = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	training = rlrec_train_request(agent, when);
 	SPI_finish();
-	add_pending(training);
 	PG_RETURN_INT64(training);
 }
 

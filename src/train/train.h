@@ -34,6 +34,12 @@ typedef struct RlrecTraining
 /* Trains the agent (NULL: the only one) in the current transaction, as its owner; the caller's rights are checked. */
 extern void rlrec_train_agent(const char *name, RlrecDeploy when, RlrecTraining *training);
 
+/*
+ * Asks for a training in a background worker, which starts when the current transaction commits; returns its number in rlrec.trainings. SPI must
+ * be connected, the caller's rights checked.
+ */
+extern int64 rlrec_train_request(const RlrecAgent *agent, RlrecDeploy when);
+
 /* The learner that serves: the one that auto chose, else the model's own. */
 extern const char *rlrec_model_source(const RlrecModel *model);
 

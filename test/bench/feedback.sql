@@ -2,9 +2,12 @@
 CREATE EXTENSION rlrec;
 CREATE TABLE plain (id bigserial PRIMARY KEY, user_id int, item_id int, event text, at timestamptz DEFAULT now());
 CREATE TABLE taught (LIKE plain INCLUDING ALL);
+CREATE TABLE ranged (LIKE plain INCLUDING ALL);
 CREATE TABLE upserted (LIKE plain INCLUDING ALL);
 SELECT rlrec_create_agent('taught', 'taught', rewards => '{"click": 1, "buy": 5}');
 SELECT rlrec_attach('taught');
+SELECT rlrec_create_agent('ranged', 'ranged', rewards => '{"click": 1, "buy": 5}');
+SELECT rlrec_attach('ranged', mode => 'range');
 
 CREATE TABLE learned (user_id int, item_id int, q float8, visits bigint, PRIMARY KEY (user_id, item_id)) WITH (fillfactor = 60);
 CREATE FUNCTION learn() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -1,5 +1,5 @@
 \if :i % :block = 0
-SELECT (ARRAY['plain', 'taught', 'plain', 'upserted'])[:i / :block % 4 + 1] AS way, split_part(pg_read_file('/proc/self/schedstat'), ' ', 1) AS cpu \gset
+SELECT (ARRAY['plain', 'taught', 'plain', 'ranged', 'plain', 'upserted'])[:i / :block % 6 + 1] AS way, split_part(pg_read_file('/proc/self/schedstat'), ' ', 1) AS cpu \gset
 INSERT INTO measured (way, rows, cpu, at) VALUES (':way', 100, :cpu, clock_timestamp());
 \endif
 \set i :i + 1

@@ -13,38 +13,48 @@ SELECT rlrec_train(name) FROM rlrec.agents;
 CREATE TABLE plain (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, user_id text, items text[], shown_at timestamptz);
 CREATE INDEX ON plain (user_id, shown_at);
 
+-- What this backend has had of a core, in seconds
+CREATE FUNCTION cpu() RETURNS float8 LANGUAGE sql AS $$
+	SELECT (f[12]::float8 + f[13]::float8) / 100 FROM string_to_array(split_part(pg_read_file(format('/proc/%s/stat', pg_backend_pid())), ') ', 2), ' ') f $$;
+
 -- What a call takes, in microseconds
-CREATE FUNCTION recommend_and_insert(agent text, calls int) RETURNS float8 LANGUAGE plpgsql AS $$
+CREATE FUNCTION recommend_and_insert(agent text, calls int, OUT latency float8, OUT cpu float8) LANGUAGE plpgsql AS $$
 DECLARE
 	began timestamptz := clock_timestamp();
+	had float8 := cpu();
 	shown text[];
 BEGIN
 	FOR i IN 1..calls LOOP
 		shown := ARRAY(SELECT item FROM rlrec_recommend(i * 59 % 6000 + 1, 10, agent));
 		INSERT INTO plain (user_id, items, shown_at) VALUES (i * 59 % 6000 + 1, shown, clock_timestamp());
 	END LOOP;
-	RETURN extract(epoch FROM clock_timestamp() - began) * 1e6 / calls;
+	latency := extract(epoch FROM clock_timestamp() - began) * 1e6 / calls;
+	cpu := (cpu() - had) * 1e6 / calls;
 END
 $$;
-CREATE FUNCTION serve(agent text, calls int) RETURNS float8 LANGUAGE plpgsql AS $$
+CREATE FUNCTION serve(agent text, calls int, OUT latency float8, OUT cpu float8) LANGUAGE plpgsql AS $$
 DECLARE
 	began timestamptz := clock_timestamp();
+	had float8 := cpu();
 	shown text[];
 BEGIN
 	FOR i IN 1..calls LOOP
 		shown := ARRAY(SELECT item FROM rlrec_serve(i * 59 % 6000 + 1, 10, agent));
 	END LOOP;
-	RETURN extract(epoch FROM clock_timestamp() - began) * 1e6 / calls;
+	latency := extract(epoch FROM clock_timestamp() - began) * 1e6 / calls;
+	cpu := (cpu() - had) * 1e6 / calls;
 END
 $$;
-CREATE FUNCTION recommend(agent text, calls int) RETURNS float8 LANGUAGE plpgsql AS $$
+CREATE FUNCTION recommend(agent text, calls int, OUT latency float8, OUT cpu float8) LANGUAGE plpgsql AS $$
 DECLARE
 	began timestamptz := clock_timestamp();
+	had float8 := cpu();
 	shown text[];
 BEGIN
 	FOR i IN 1..calls LOOP
 		shown := ARRAY(SELECT item FROM rlrec_recommend(i * 59 % 6000 + 1, 10, agent));
 	END LOOP;
-	RETURN extract(epoch FROM clock_timestamp() - began) * 1e6 / calls;
+	latency := extract(epoch FROM clock_timestamp() - began) * 1e6 / calls;
+	cpu := (cpu() - had) * 1e6 / calls;
 END
 $$;

@@ -256,6 +256,47 @@ ALTER TABLE log DETACH PARTITION log_2026;
 INSERT INTO log_2026 (user_id, item_id, at) VALUES (1, 4, '2026-01-01 02:00');
 SELECT is(rlrec_process('log'), 0::bigint, 'a table that is a partition no longer does not teach');
 
+-- ---- ranges of keys
+
+CREATE TABLE bulk (key int PRIMARY KEY, user_id int, item_id int, at timestamptz DEFAULT '2026-03-01');
+CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN CREATE TEMP TABLE IF NOT EXISTS looked (); RETURN NULL; END';
+CREATE TRIGGER looks AFTER INSERT ON bulk FOR EACH STATEMENT EXECUTE FUNCTION look();
+SELECT rlrec_create_agent('bulk', 'bulk', options => '{"reward": "item_id"}');
+SELECT throws_ok($$ SELECT rlrec_attach('log', 'range') $$, '55000', 'agent "log" is attached already', 'mode range is for who is not attached');
+SELECT rlrec_detach('log');
+SELECT throws_ok($$ SELECT rlrec_attach('log', 'range') $$, '42809', 'mode range needs a table with an integer primary key, and without partitions',
+	'and for a table without partitions');
+SELECT throws_ok($$ SELECT rlrec_attach('bulk', 'range', true) $$, '0A000', 'mode range does not see what is replicated', 'and without replication');
+SELECT rlrec_attach('bulk', 'range');
+SELECT decide('bulk', '1', '{1,2,3}', '2026-03-01') AS bulk \gset
+INSERT INTO bulk SELECT i, i, i FROM generate_series(1001, 26000) i;
+CREATE TEMP TABLE batches AS SELECT w.batches FROM rlrec.watermark w JOIN rlrec.agent a ON a.id = w.agent WHERE a.name = 'bulk';
+SELECT is(rlrec_process('bulk'), 25000::bigint, 'a range of keys teaches what it has');
+SELECT is((SELECT w.batches - b.batches FROM rlrec.watermark w JOIN rlrec.agent a ON a.id = w.agent, batches b WHERE a.name = 'bulk'), 3::bigint,
+	'in batches');
+SELECT is(rlrec_process('bulk'), 0::bigint, 'once');
+BEGIN;
+INSERT INTO bulk VALUES (1, 1, 1), (9, 1, 1), (8, 1, 2);
+SAVEPOINT a;
+INSERT INTO bulk VALUES (2, 1, 2), (4, 1, 3);
+ROLLBACK TO a;
+INSERT INTO bulk VALUES (2, 1, 3);
+COMMIT;
+INSERT INTO bulk VALUES (3, 1, 1);
+SELECT is(rlrec_process('bulk'), 5::bigint, 'ranges may lie inside one another');
+SELECT is(outcomes(:bulk), '1: 3.0000 of 3, 2: 2.0000 of 1, 3: 3.0000 of 1', 'and have the rows of their statement alone');
+COPY bulk (key, user_id, item_id) FROM stdin;
+101	1	1
+102	1	\N
+103	1	1
+104	1	1
+\.
+DELETE FROM bulk WHERE key = 103;
+UPDATE bulk SET item_id = 2 WHERE key = 104;
+SELECT is(rlrec_process('bulk'), 1::bigint, 'rows that were changed or deleted before they are learned from do not teach');
+INSERT INTO bulk SELECT i, 1, 1 FROM generate_series(201, 200) i;
+SELECT is(rlrec_process('bulk'), 0::bigint, 'nor does a statement that inserts nothing');
+
 -- ---- explicit feedback
 
 SELECT rlrec_create_agent('told', 'events', rewards => '{"click": 1, "buy": 5}');

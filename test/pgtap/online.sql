@@ -1,6 +1,6 @@
 -- What agents learn between trainings: counts as training would have counted, each event once whatever version serves, and seen when it is served.
 SET client_min_messages = warning;
-SELECT plan(77);
+SELECT plan(81);
 
 CREATE TABLE items (id int PRIMARY KEY, name text);
 INSERT INTO items SELECT i, 'thing ' || i FROM generate_series(1, 40) i;
@@ -127,14 +127,34 @@ SELECT is(process(), '{11}', 'a training of what its transaction wrote');
 SELECT is(learned(), '415 1', 'saw it');
 SELECT is(differ(), NULL, 'and is not taught it again');
 
+-- ---------------------------------------------------------------- from time to time
+SELECT FROM kind, train(name || '_a');
+SELECT is(learned(), '415 1', 'a new version, and nothing to learn');
+SELECT FROM kind, rlrec_maintain(name || '_a');
+SELECT is(learned(), '415 0', 'rlrec_maintain() puts what is left on top of it');
+SELECT is(differ(), NULL, 'exactly');
+SELECT FROM rlrec_alter_agent('markov_a', options => '{"online_batch": 5}');
+SELECT FROM add(862, 865);
+SELECT FROM process();
+SELECT FROM rlrec_maintain('markov_a');
+SELECT is((SELECT count(*) FROM rlrec.trainings), 0::bigint, 'online_batch: fewer new events');
+SELECT FROM add(866, 866);
+SELECT FROM process();
+SELECT is(differ(), NULL, 'which are learned meanwhile');
+BEGIN;
+SELECT FROM rlrec_maintain('markov_a');
+SELECT FROM rlrec_maintain('markov_a');
+SELECT is((SELECT array_agg(agent || ' ' || state) FROM rlrec.trainings), '{"markov_a waiting"}', 'as many start a training in the background, once');
+ROLLBACK;
+
 -- ---------------------------------------------------------------- serving
 SELECT is((SELECT source FROM rlrec_recommend(1000, 1, 'markov_a')), 'popularity', 'of a user who is not known');
-SELECT is((SELECT array_agg((item, score)::text ORDER BY rank) FROM rlrec_recommend(1000, 40, 'markov_a')),
-	(SELECT array_agg((item, score)::text ORDER BY rank) FROM rlrec_recommend(1000, 40, 'markov_b')), 'popularity is as of now');
-SELECT is((SELECT array_agg(r::text ORDER BY user_id, rank) FROM rlrec_recommend_all('markov_a', 5) r),
-	(SELECT array_agg(r::text ORDER BY user_id, rank) FROM rlrec_recommend_all('markov_b', 5) r), 'rlrec_recommend_all()');
-SELECT is((SELECT array_agg(r::text ORDER BY rank) FROM rlrec_recommend_for_history('{1,2}', 5, 'markov_a') r),
-	(SELECT array_agg(r::text ORDER BY rank) FROM rlrec_recommend_for_history('{1,2}', 5, 'markov_b') r), 'rlrec_recommend_for_history()');
+CREATE FUNCTION told(agent text) RETURNS text[] LANGUAGE sql AS $$
+	SELECT array_agg(format('%s %s %s', call, item, round(score::numeric, 4)) ORDER BY call, item) FROM (
+		SELECT 'for anyone' AS call, item, score FROM rlrec_recommend(1000, 40, agent)
+		UNION ALL SELECT 'for a history', item, score FROM rlrec_recommend_for_history('{1,2}', 40, agent)
+		UNION ALL SELECT 'for all ' || user_id, item, score FROM rlrec_recommend_all(agent, 40)) r $$;
+SELECT is(told('markov_a'), told('markov_b'), 'popularity, recommendations for a history and for all are as of now');
 -- Items that the version does not know
 INSERT INTO events (user_id, item_id, at, stars) SELECT 100 + n, 1000 + n % 2, '2025-03-01', 1 FROM generate_series(1, 99) n;
 SELECT FROM process();

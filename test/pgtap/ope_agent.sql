@@ -1,0 +1,71 @@
+-- rlrec_ope(): what a version would earn, from the decisions of another one.
+SET client_min_messages = error;
+SELECT plan(27);
+
+-- Item 1 was the most popular one when version 1 was trained; item 2 is when version 2 is, which does not serve.
+CREATE TABLE events (id serial PRIMARY KEY, user_id int NOT NULL, item_id int NOT NULL, at timestamptz NOT NULL);
+INSERT INTO events (user_id, item_id, at) SELECT u, i, '2026-01-01' FROM generate_series(1, 60) u, generate_series(1, 6) i WHERE u % i = 0;
+SELECT rlrec_create_agent('shop', 'events', learner => 'popularity', options =>
+	'{"exclude_seen": false, "explore": "epsilon_greedy", "explore_epsilon": 0.6, "explore_shortlist": 6, "horizon": "1 millisecond", "versions": 9}') \g /dev/null
+SELECT rlrec_train('shop') \g /dev/null
+INSERT INTO events (user_id, item_id, at) SELECT u, 2, '2026-01-02' FROM generate_series(61, 200) u;
+SELECT rlrec_train('shop', 'never') \g /dev/null
+SELECT is((SELECT value FROM rlrec_ope('shop', 2)), NULL, 'without decisions there is no estimate');
+
+-- A click comes of item 2 with probability .6, of 1 with .2, of others with .1: made of a hash, so that it is the same each time.
+CREATE FUNCTION pays(decision bigint, item text, place int) RETURNS float8 LANGUAGE sql AS $$
+SELECT (abs(hashint8extended(decision * 16 + place, 7) % 1000) < CASE item WHEN '2' THEN 600 WHEN '1' THEN 200 ELSE 100 END)::int
+$$;
+CREATE FUNCTION serve(users int, k int) RETURNS void LANGUAGE sql AS $$
+INSERT INTO rlrec.outcome (decision, place, agent, reward, events, first_at)
+SELECT decision_id, rank, a.id, pays(decision_id, item, rank), 1, now()
+FROM generate_series(1, users) u, rlrec_serve(u, k, 'shop', context => jsonb_build_object('seed', u)), rlrec.agent a
+WHERE a.name = 'shop' AND pays(decision_id, item, rank) > 0
+$$;
+SELECT serve(4000, 1) \g /dev/null
+SELECT pg_sleep(0.05) \g /dev/null
+
+-- A version shows its best item with probability .4 + .6 / 6 = .5, and each other with .1: version 2 earns .5 * .6 + .1 * .2 + .4 * .1 = .36,
+-- version 1 earns .5 * .2 + .1 * .6 + .4 * .1 = .2.
+SELECT ok(lower < truth AND truth < upper AND upper - lower < 0.1, format('%s of version %s covers what it earns: %s to %s', estimator, version, lower, upper))
+FROM (VALUES (1, 0.2), (2, 0.36)) t(version, truth), unnest('{ips,snips,dr,sndr,dr_os,cascade_dr,rips}'::text[]) estimator,
+	rlrec_ope('shop', version, estimator, parameter => CASE estimator WHEN 'dr_os' THEN 1e9 ELSE 10 END);
+SELECT cmp_ok(abs(value - 0.36), '<', 0.02::float8, 'the direct method comes close') FROM rlrec_ope('shop', 2, 'dm');
+SELECT is(value, (SELECT (rlrec_clipped_ips(reward, logged, target, 2)).value FROM rlrec_ope_log('shop', 2)), 'the log goes into any aggregate')
+FROM rlrec_ope('shop', 2, 'clipped_ips', parameter => 2);
+SELECT is((SELECT count(*) FROM rlrec_ope_log('shop', 2)), 4000::bigint, 'every decision counts');
+SELECT is(round(avg(target / logged)::numeric, 1), 1.0, 'weights are 1 on average') FROM rlrec_ope_log('shop', 2);
+SELECT is(count(*), 4000::bigint, 'the version that served has what was logged') FROM rlrec_ope_log('shop', 1) WHERE abs(logged - target) < 1e-12;
+SELECT is((SELECT n FROM rlrec_ope('shop', 2, since => now() + interval '1 hour')), NULL, 'since leaves out what came before');
+
+-- Slates of two: place 1 as before; then the best of what is left, with probability .4 + .6 / 5 = .52, and each other with .12.
+DELETE FROM rlrec.decision;
+DELETE FROM rlrec.outcome;
+SELECT serve(4000, 2) \g /dev/null
+SELECT pg_sleep(0.05) \g /dev/null
+CREATE FUNCTION truth() RETURNS float8 LANGUAGE sql AS $$	-- of version 2, whose order is 2, 1, 3, 4, 5, 6
+SELECT sum(p1 * p2 * (w1 + w2)) FROM
+	(SELECT a, CASE a WHEN 2 THEN 0.5 ELSE 0.1 END AS p1, CASE a WHEN 2 THEN 0.6 WHEN 1 THEN 0.2 ELSE 0.1 END AS w1 FROM generate_series(1, 6) a) f,
+	LATERAL (SELECT CASE WHEN b = CASE WHEN a = 2 THEN 1 ELSE 2 END THEN 0.52 ELSE 0.12 END AS p2,
+		CASE b WHEN 2 THEN 0.6 WHEN 1 THEN 0.2 ELSE 0.1 END AS w2 FROM generate_series(1, 6) b WHERE b <> a) s
+$$;
+SELECT ok(lower < truth() AND truth() < upper, format('%s of slates covers the truth, %s: %s to %s', estimator, truth(), lower, upper))
+FROM unnest('{ips,rips,cascade_dr}'::text[]) estimator, rlrec_ope('shop', 2, estimator);
+
+-- What cannot be told
+SELECT throws_ok($$SELECT rlrec_ope('shop', 2, 'best')$$, '22023', 'unknown estimator "best"', 'an unknown estimator is an error');
+DELETE FROM rlrec.decision;
+DELETE FROM rlrec.outcome;
+SELECT rlrec_alter_agent('shop', options => '{"explore": "none"}') \g /dev/null
+SELECT serve(10, 1) \g /dev/null
+SELECT pg_sleep(0.05) \g /dev/null
+SELECT throws_ok($$SELECT rlrec_ope('shop', 2)$$, '55000', 'nothing was explored in the decisions of agent "shop"', 'decisions without exploration tell nothing');
+CREATE ROLE ope_reader;
+GRANT USAGE ON SEQUENCE rlrec.agent_shop TO ope_reader;
+SET ROLE ope_reader;
+SELECT throws_ok($$SELECT rlrec_ope('shop', 2)$$, '42501', 'must be owner of agent "shop"', 'only for the owner');
+RESET ROLE;
+DROP OWNED BY ope_reader;
+DROP ROLE ope_reader;
+
+SELECT * FROM finish();
