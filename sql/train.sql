@@ -5,7 +5,7 @@ RETURNS TABLE (version int, metrics jsonb, seconds float8, deployed boolean)
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 COST 1000000
 AS 'MODULE_PATHNAME', 'rlrec_train';
 COMMENT ON FUNCTION rlrec_train(text, text) IS
-'Trains an agent on its events and stores a version. deploy: always, never, or if_better (than what serves, by NDCG@10 on held-out events). Runs as the agent''s owner within maintenance_work_mem; waits for another training of the same agent. Only for the owner.';
+'Trains an agent on its events and stores a version. deploy: always, never, or if_better (than what serves: by a bound of the gain in reward, once decisions have matured, before by NDCG@10 on held-out events). Runs as the agent''s owner within maintenance_work_mem; waits for another training of the same agent. Only for the owner.';
 
 CREATE FUNCTION rlrec_train_async(agent text, deploy text DEFAULT 'always')
 RETURNS bigint
