@@ -55,7 +55,7 @@ rlrec_arms_of(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	RlrecAgent *agent = rlrec_agent_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
-	double		alpha = 1 - rlrec_option_real(agent->options, rlrec_agent_options, "confidence");
+	double		alpha = 1 - rlrec_option_real(agent->options, rlrec_agent_options, "deploy_confidence");
 	Oid			types[] = {INT8OID, TIMESTAMPTZOID};
 	Datum		arguments[] = {Int64GetDatum(agent->id), TimestampTzGetDatum(rlrec_matured_before(agent))};
 	RlrecClusteredMean control = {0};

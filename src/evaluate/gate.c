@@ -101,7 +101,7 @@ rlrec_gate_measure(const RlrecAgent *agent, const RlrecModel *candidate, const R
 	RlrecIntern *users = rlrec_intern_create();
 	int32	   *user = palloc_extended(Max(n, 1) * sizeof(int32), MCXT_ALLOC_HUGE);
 	double	   *value = palloc_extended(Max(n, 1) * sizeof(double), MCXT_ALLOC_HUGE);
-	double		alpha = 1 - rlrec_option_real(agent->options, rlrec_agent_options, "confidence");
+	double		alpha = 1 - rlrec_option_real(agent->options, rlrec_agent_options, "deploy_confidence");
 	double	   *baseline;
 	RlrecClusteredMean mean;
 	RlrecGain	gain = {0};

@@ -52,7 +52,7 @@ const RlrecOption rlrec_agent_options[] = {
 	{"session", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "a longer gap between a user's events ends an episode; 0 for never"},
 	{"feedback_batch", RLREC_OPTION_INT, 1000, 1, 1000000, "how many events of feedback are learned at most in a transaction"},
 	{"decision_retention", RLREC_OPTION_INTERVAL, 0, 0, 1e10, "after which rlrec_trim_decisions() deletes a decision; 0 for never"},
-	{"confidence", RLREC_OPTION_REAL, 0.95, 0.5, 0.999999, "with which a version must earn more before it is deployed if_better"},
+	{"deploy_confidence", RLREC_OPTION_REAL, 0.95, 0.5, 0.999999, "with which a version must earn more before it is deployed if_better"},
 	{"rollback", RLREC_OPTION_REAL, 50, 0, 1e9, "by how many standard deviations rewards may stay behind the last version's in all; 0 for ever"},
 	{"rollback_tolerance", RLREC_OPTION_REAL, 0.1, 0, 1e6, "and by how many each may without being counted"},
 	{"online_batch", RLREC_OPTION_INT, 0, 0, PG_INT32_MAX, "new events after which an attached agent is trained in the background; 0 for never"},
