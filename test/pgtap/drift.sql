@@ -30,6 +30,8 @@ SELECT is(rlrec_check_drift('shop'), NULL, 'so nothing happens');
 
 -- Two versions; deployments lie before the decisions that are made up here.
 SELECT rlrec_train('shop');
+SELECT rlrec_deploy('shop', 2);
+SELECT is((SELECT predecessor FROM rlrec.drift), 1, 'a version that is deployed again where it serves is not its own predecessor');
 UPDATE rlrec.deployment SET deployed_at = now() - interval '3 hours' + id * interval '1 s';
 SELECT results_eq($$ SELECT version, predecessor, decisions, mean, reference_decisions, reference_mean, statistic, threshold FROM rlrec.drift $$,
 	$$ VALUES (2, 1, 0::bigint, NULL::float8, 0::bigint, NULL::float8, 0::float8, 50::float8) $$, 'a second version before its first decision');
