@@ -366,6 +366,7 @@ rlrec_model_trim(const RlrecAgent *agent)
 		return;
 	rlrec_catalog_execute("WITH old AS (DELETE FROM rlrec.model m USING rlrec.agent a"
 						  "  WHERE m.agent = $1 AND a.id = $1 AND m.id IS DISTINCT FROM a.deployed"
+						  "   AND m.id IS DISTINCT FROM (SELECT model FROM " PREDECESSOR " b)"
 						  "   AND NOT EXISTS (SELECT FROM rlrec.experiment e WHERE e.agent = $1 AND e.ended_at IS NULL AND m.id = ANY (e.models || e.shadows))"
 						  "   AND m.version <="
 						  "   (SELECT version FROM rlrec.model WHERE agent = $1 ORDER BY version DESC OFFSET $2 LIMIT 1)"

@@ -41,8 +41,8 @@ extern void rlrec_model_read(const RlrecModelRow *row, char *image);
 extern int64 rlrec_model_store(const RlrecAgent *agent, const RlrecModel *model, Jsonb *metrics, double seconds, int32 *version);
 
 /*
- * Makes a version the one that serves, which changes nothing where it does, and deletes the oldest beyond what the option `versions` keeps. SPI must
- * be connected.
+ * Makes a version the one that serves, which changes nothing where it does, and deletes the oldest beyond what the option `versions` keeps, but for
+ * the one before it. SPI must be connected.
  */
 extern void rlrec_model_deploy(const RlrecAgent *agent, int64 model);
 extern void rlrec_model_trim(const RlrecAgent *agent);

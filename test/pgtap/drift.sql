@@ -82,4 +82,16 @@ SELECT is(rlrec_check_drift('shop'), 2, 'deployed again it is rolled back again'
 SELECT is((SELECT max(version) FROM rlrec.models WHERE agent = 'shop'), 3, 'the bad one is kept to be looked at');
 DROP OWNED BY drift_stranger;
 DROP ROLE drift_stranger;
+
+-- What there is to go back to is kept.
+SELECT rlrec_alter_agent('shop', options => '{"versions": 1}');
+SELECT rlrec_train('shop', 'never'), rlrec_train('shop', 'never');
+SELECT set_eq($$ SELECT version FROM rlrec.models WHERE agent = 'shop' $$, '{1,2,5}'::int[], 'the newest version, the one that serves and the one before it are kept');
+SELECT is(rlrec_rollback('shop'), 1, 'to go back to');
+SELECT rlrec_deploy('shop', 5), rlrec_deploy('shop', 1);
+SELECT rlrec_train('shop');
+SELECT set_eq($$ SELECT version FROM rlrec.models WHERE agent = 'shop' $$, '{1,6}'::int[], 'older ones go');
+SELECT is(rlrec_rollback('shop'), 1, 'a version that served twice, with nothing kept in between,');
+SELECT is((SELECT count(*) FROM rlrec.drift), 0::bigint, 'is not its own predecessor either');
+SELECT throws_ok($$ SELECT rlrec_rollback('shop') $$, '55000', NULL, 'nor gone back to again');
 SELECT finish();
