@@ -129,7 +129,9 @@ rlrec_model_age(int64 id)
 		created = DatumGetTimestampTz(heap_getattr(tuple, MODEL_CREATED_AT, RelationGetDescr(scan.table), &isnull));
 	}
 	rlrec_catalog_end(&scan);
-	return (double) (now - created) / USECS_PER_SEC;
+
+	/* It may have been trained by this very statement. */
+	return (double) Max(0, now - created) / USECS_PER_SEC;
 }
 
 static pg_crc32c
@@ -464,7 +466,7 @@ rlrec_model_trained_at(const RlrecModelRow *row)
 	bool		isnull;
 
 	SPI_connect();
-	if (rlrec_catalog_execute("SELECT created_at + make_interval(secs => seconds) FROM rlrec.model WHERE id = $1", 1, types, values, NULL) != 1)
+	if (rlrec_catalog_execute("SELECT created_at FROM rlrec.model WHERE id = $1", 1, types, values, NULL) != 1)
 		elog(ERROR, "version %d is gone", row->version);
 	at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();

@@ -31,7 +31,7 @@ extern RlrecModelRow *rlrec_model_find(const RlrecAgent *agent, int32 version);
 /* Seconds from the training of a version to the current statement */
 extern double rlrec_model_age(int64 id);
 
-/* When the training of a version had read all that it learned from: decisions from then on are news to it. */
+/* When the training of a version had ended: decisions from then on are news to it. */
 extern TimestampTz rlrec_model_trained_at(const RlrecModelRow *row);
 
 /* Copies the chunks to image [row->length]; errors when a chunk is missing or damaged. */
