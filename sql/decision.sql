@@ -33,6 +33,7 @@ COMMENT ON COLUMN rlrec.decision.marginal IS 'probability of each item of the sl
 COMMENT ON COLUMN rlrec.decision.policy IS 'the exploration and its parameters in force, the seed, and the learner that the scores are of';
 CREATE INDEX decision_agent_user_id_served_at_idx ON rlrec.decision (agent, user_id, served_at);
 CREATE INDEX decision_agent_served_at_idx ON rlrec.decision (agent, served_at);
+CREATE INDEX decision_agent_model_served_at_idx ON rlrec.decision (agent, model, served_at);
 
 REVOKE ALL ON rlrec.decision FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('rlrec.decision', '');

@@ -36,10 +36,11 @@ CREATE TABLE rlrec.model (
 	options jsonb,
 	metrics jsonb,
 	seconds float8 NOT NULL,
-	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	UNIQUE (agent, version)
 );
 COMMENT ON TABLE rlrec.model IS 'one row a model version; never updated';
+COMMENT ON COLUMN rlrec.model.created_at IS 'when it had been trained';
 COMMENT ON COLUMN rlrec.model.length IS 'bytes of the image that the chunks make up';
 
 CREATE TABLE rlrec.chunk (

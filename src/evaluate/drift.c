@@ -10,7 +10,6 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -24,7 +23,6 @@
 #include "evaluate/matured.h"
 #include "evaluate/sequence.h"
 #include "learner/options.h"
-#include "store/catalog.h"
 #include "store/model.h"
 
 #define WINDOW 20000
@@ -58,51 +56,30 @@ describe_rewards(int64 n, const double *reward, double *mean, double *deviation)
 	*deviation = sqrt(squares / Max(n - 1, 1));
 }
 
-/* The last deployment and the one before it, as rlrec_model_rollback() finds them; false unless there are two. */
-static bool
-last_deployments(const RlrecAgent *agent, int64 *model, int32 *version, TimestampTz *deployed_at)
-{
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(agent->id)};
-	bool		both;
-
-	SPI_connect();
-	both = rlrec_catalog_execute("SELECT m.id, m.version, d.deployed_at FROM rlrec.deployment d JOIN rlrec.model m ON m.id = d.model"
-								 " WHERE d.agent = $1 ORDER BY d.id DESC LIMIT 2", 1, types, values, NULL) == 2;
-	for (int i = 0; both && i < 2; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		bool		isnull;
-
-		model[i] = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
-		version[i] = DatumGetInt32(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
-		deployed_at[i] = DatumGetTimestampTz(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &isnull));
-	}
-	SPI_finish();
-	return both;
-}
-
 /* False when no version was deployed after another. Without enough decisions of that one the statistic is 0. */
 static bool
 measure(const RlrecAgent *agent, Drift *drift)
 {
 	double		tolerance = rlrec_option_real(agent->options, rlrec_agent_options, "rollback_tolerance");
-	int64		model[2];
-	int32		version[2];
-	TimestampTz deployed_at[2];
+	RlrecDeployment serving,
+				before;
 	double	   *reward;
 	double		deviation;
+	bool		both;
 
 	memset(drift, 0, sizeof(*drift));
-	if (!last_deployments(agent, model, version, deployed_at))
+	SPI_connect();
+	both = rlrec_model_deployments(agent, &serving, &before);
+	SPI_finish();
+	if (!both)
 		return false;
-	drift->version = version[0];
-	drift->predecessor = version[1];
+	drift->version = serving.version;
+	drift->predecessor = before.version;
 	drift->threshold = rlrec_option_real(agent->options, rlrec_agent_options, "rollback");
-	reward = rlrec_matured_rewards(agent, model[1], DT_NOBEGIN, WINDOW, &drift->reference_n);
+	reward = rlrec_matured_rewards(agent, before.model, before.since, WINDOW, &drift->reference_n);
 	describe_rewards(drift->reference_n, reward, &drift->reference_mean, &drift->reference_deviation);
 	pfree(reward);
-	reward = rlrec_matured_rewards(agent, model[0], deployed_at[0], WINDOW, &drift->n);
+	reward = rlrec_matured_rewards(agent, serving.model, serving.since, WINDOW, &drift->n);
 	describe_rewards(drift->n, reward, &drift->mean, &deviation);
 	if (drift->reference_n >= LEAST_REFERENCE && drift->reference_deviation > 0)
 		for (int64 i = 0; i < drift->n; i++)

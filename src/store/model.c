@@ -129,7 +129,9 @@ rlrec_model_age(int64 id)
 		created = DatumGetTimestampTz(heap_getattr(tuple, MODEL_CREATED_AT, RelationGetDescr(scan.table), &isnull));
 	}
 	rlrec_catalog_end(&scan);
-	return (double) (now - created) / USECS_PER_SEC;
+
+	/* It may have been trained by this very statement. */
+	return (double) Max(0, now - created) / USECS_PER_SEC;
 }
 
 static pg_crc32c
@@ -338,6 +340,11 @@ rlrec_model_store(const RlrecAgent *agent, const RlrecModel *model, Jsonb *metri
 
 /* ---------------------------------------------------------------- deploying */
 
+/* Of $1: the last deployment of another version than the one that serves. Where one between them was deleted, that may serve by several. */
+#define PREDECESSOR \
+	"(SELECT d.id, d.model FROM rlrec.deployment d JOIN rlrec.agent a ON a.id = d.agent" \
+	" WHERE d.agent = $1 AND d.model <> a.deployed ORDER BY d.id DESC LIMIT 1)"
+
 void
 rlrec_model_deploy(const RlrecAgent *agent, int64 model)
 {
@@ -346,8 +353,8 @@ rlrec_model_deploy(const RlrecAgent *agent, int64 model)
 
 	/* The row's lock: a version that was deleted after an older snapshot, of REPEATABLE READ, is a serialization failure. */
 	rlrec_catalog_execute("SELECT FROM rlrec.model WHERE agent = $1 AND id = $2 FOR KEY SHARE", 2, types, values, NULL);
-	rlrec_catalog_execute("UPDATE rlrec.agent SET deployed = $2 WHERE id = $1", 2, types, values, NULL);
-	rlrec_catalog_execute("INSERT INTO rlrec.deployment (agent, model) VALUES ($1, $2)", 2, types, values, NULL);
+	if (rlrec_catalog_execute("UPDATE rlrec.agent SET deployed = $2 WHERE id = $1 AND deployed IS DISTINCT FROM $2", 2, types, values, NULL) > 0)
+		rlrec_catalog_execute("INSERT INTO rlrec.deployment (agent, model) VALUES ($1, $2)", 2, types, values, NULL);
 }
 
 void
@@ -361,6 +368,7 @@ rlrec_model_trim(const RlrecAgent *agent)
 		return;
 	rlrec_catalog_execute("WITH old AS (DELETE FROM rlrec.model m USING rlrec.agent a"
 						  "  WHERE m.agent = $1 AND a.id = $1 AND m.id IS DISTINCT FROM a.deployed"
+						  "   AND m.id IS DISTINCT FROM (SELECT model FROM " PREDECESSOR " b)"
 						  "   AND NOT EXISTS (SELECT FROM rlrec.experiment e WHERE e.agent = $1 AND e.ended_at IS NULL AND m.id = ANY (e.models || e.shadows))"
 						  "   AND m.version <="
 						  "   (SELECT version FROM rlrec.model WHERE agent = $1 ORDER BY version DESC OFFSET $2 LIMIT 1)"
@@ -387,24 +395,47 @@ rlrec_deploy(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-int32
-rlrec_model_rollback(const RlrecAgent *agent)
+bool
+rlrec_model_deployments(const RlrecAgent *agent, RlrecDeployment *serving, RlrecDeployment *before)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(agent->id)};
-	bool		isnull;
-	int32		version;
+	Datum		row[5];
 
-	if (rlrec_catalog_execute("SELECT m.version FROM rlrec.deployment d JOIN rlrec.model m ON m.id = d.model"
-							  " WHERE d.agent = $1 AND d.id < (SELECT pg_catalog.max(id) FROM rlrec.deployment WHERE agent = $1)"
-							  " ORDER BY d.id DESC LIMIT 1", 1, types, values, NULL) == 0)
+	if (rlrec_catalog_execute("SELECT m.id, m.version, s.since, p.id, p.version FROM " PREDECESSOR " b JOIN rlrec.model p ON p.id = b.model"
+							  " JOIN rlrec.agent a ON a.id = $1 JOIN rlrec.model m ON m.id = a.deployed,"
+							  " LATERAL (SELECT pg_catalog.min(deployed_at) AS since FROM rlrec.deployment WHERE agent = $1 AND id > b.id) s",
+							  1, types, values, NULL) == 0)
+		return false;
+	for (int i = 0; i < (int) lengthof(row); i++)
+	{
+		bool		isnull;
+
+		row[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull);
+	}
+	serving->model = DatumGetInt64(row[0]);
+	serving->version = DatumGetInt32(row[1]);
+	serving->since = DatumGetTimestampTz(row[2]);
+	before->model = DatumGetInt64(row[3]);
+	before->version = DatumGetInt32(row[4]);
+	before->since = DT_NOBEGIN;
+	return true;
+}
+
+int32
+rlrec_model_rollback(const RlrecAgent *agent)
+{
+	Oid			types[] = {INT8OID, INT8OID};
+	Datum		values[] = {Int64GetDatum(agent->id), 0};
+	RlrecDeployment serving,
+				before;
+
+	if (!rlrec_model_deployments(agent, &serving, &before))
 		return 0;
-	version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	rlrec_catalog_execute("DELETE FROM rlrec.deployment WHERE id = (SELECT pg_catalog.max(id) FROM rlrec.deployment WHERE agent = $1)",
-						  1, types, values, NULL);
-	rlrec_catalog_execute("UPDATE rlrec.agent SET deployed = (SELECT model FROM rlrec.deployment WHERE agent = $1 ORDER BY id DESC LIMIT 1)"
-						  " WHERE id = $1", 1, types, values, NULL);
-	return version;
+	values[1] = Int64GetDatum(before.model);
+	rlrec_catalog_execute("DELETE FROM rlrec.deployment WHERE agent = $1 AND id > (SELECT id FROM " PREDECESSOR " b)", 1, types, values, NULL);
+	rlrec_catalog_execute("UPDATE rlrec.agent SET deployed = $2 WHERE id = $1", 2, types, values, NULL);
+	return before.version;
 }
 
 PG_FUNCTION_INFO_V1(rlrec_rollback);
@@ -435,7 +466,7 @@ rlrec_model_trained_at(const RlrecModelRow *row)
 	bool		isnull;
 
 	SPI_connect();
-	if (rlrec_catalog_execute("SELECT created_at + make_interval(secs => seconds) FROM rlrec.model WHERE id = $1", 1, types, values, NULL) != 1)
+	if (rlrec_catalog_execute("SELECT created_at FROM rlrec.model WHERE id = $1", 1, types, values, NULL) != 1)
 		elog(ERROR, "version %d is gone", row->version);
 	at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();

@@ -30,6 +30,8 @@ SELECT is(rlrec_check_drift('shop'), NULL, 'so nothing happens');
 
 -- Two versions; deployments lie before the decisions that are made up here.
 SELECT rlrec_train('shop');
+SELECT rlrec_deploy('shop', 2);
+SELECT is((SELECT predecessor FROM rlrec.drift), 1, 'a version that is deployed again where it serves is not its own predecessor');
 UPDATE rlrec.deployment SET deployed_at = now() - interval '3 hours' + id * interval '1 s';
 SELECT results_eq($$ SELECT version, predecessor, decisions, mean, reference_decisions, reference_mean, statistic, threshold FROM rlrec.drift $$,
 	$$ VALUES (2, 1, 0::bigint, NULL::float8, 0::bigint, NULL::float8, 0::float8, 50::float8) $$, 'a second version before its first decision');
@@ -80,4 +82,18 @@ SELECT is(rlrec_check_drift('shop'), 2, 'deployed again it is rolled back again'
 SELECT is((SELECT max(version) FROM rlrec.models WHERE agent = 'shop'), 3, 'the bad one is kept to be looked at');
 DROP OWNED BY drift_stranger;
 DROP ROLE drift_stranger;
+
+SELECT has_index('rlrec', 'decision', 'decision_agent_model_served_at_idx', '{agent,model,served_at}'::name[], 'the newest decisions of a version are found among those of others');
+
+-- What there is to go back to is kept.
+SELECT rlrec_alter_agent('shop', options => '{"versions": 1}');
+SELECT rlrec_train('shop', 'never'), rlrec_train('shop', 'never');
+SELECT set_eq($$ SELECT version FROM rlrec.models WHERE agent = 'shop' $$, '{1,2,5}'::int[], 'the newest version, the one that serves and the one before it are kept');
+SELECT is(rlrec_rollback('shop'), 1, 'to go back to');
+SELECT rlrec_deploy('shop', 5), rlrec_deploy('shop', 1);
+SELECT rlrec_train('shop');
+SELECT set_eq($$ SELECT version FROM rlrec.models WHERE agent = 'shop' $$, '{1,6}'::int[], 'older ones go');
+SELECT is(rlrec_rollback('shop'), 1, 'a version that served twice, with nothing kept in between,');
+SELECT is((SELECT count(*) FROM rlrec.drift), 0::bigint, 'is not its own predecessor either');
+SELECT throws_ok($$ SELECT rlrec_rollback('shop') $$, '55000', NULL, 'nor gone back to again');
 SELECT finish();

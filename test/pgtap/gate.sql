@@ -27,7 +27,7 @@ END $$;
 SELECT serve(20, 1, 0.1);
 SELECT is((SELECT count(*) FROM rlrec.decisions), 6000::bigint, 'there is a log');
 -- as if it had been trained before
-UPDATE rlrec.model SET created_at = now() - interval '11 hours', seconds = 1;
+UPDATE rlrec.model SET created_at = now() - interval '11 hours';
 UPDATE rlrec.deployment SET deployed_at = now() - interval '11 hours';
 
 -- What the gate makes of each decision of the version itself is what was logged.
@@ -49,7 +49,7 @@ CREATE TABLE lies AS SELECT user_id, (item_id + 1) % 12 AS item_id, at FROM even
 SELECT rlrec_alter_agent('shop', events => 'lies');
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), false, 'a deliberately bad version is refused');
 SELECT is((SELECT version FROM rlrec.models WHERE agent = 'shop' AND deployed), 1, 'and the first serves on');
-UPDATE rlrec.model SET created_at = now() - interval '11 hours', seconds = 1;
+UPDATE rlrec.model SET created_at = now() - interval '11 hours';
 SELECT cmp_ok((SELECT gain FROM rlrec_gain('shop', 3)), '<', -0.05::float8, 'its gain is a loss');
 SELECT rlrec_alter_agent('shop', events => 'events');
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), true, 'a better one is deployed');
@@ -58,7 +58,7 @@ SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), fal
 
 -- Slates, of a version that knows each user: what is shown below counts by what is above it.
 SELECT serve(4, 3, 0.2);
-UPDATE rlrec.model SET created_at = now() - interval '11 hours', seconds = 1;
+UPDATE rlrec.model SET created_at = now() - interval '11 hours';
 SELECT results_eq($$ SELECT decisions, round(gain::numeric, 9), round(support::numeric, 9) FROM rlrec_gain('shop', 4) $$,
 	$$ VALUES (1200::bigint, 0.0, 1.0) $$, 'nor has one that knows its users a gain over itself');
 SELECT rlrec_alter_agent('shop', options => '{"explore_epsilon": 0.3}');
@@ -76,7 +76,12 @@ SELECT is((SELECT round(gain::numeric, 9) FROM rlrec_gain('shop', 4)),
 UPDATE rlrec.outcome SET reward = -1;
 SELECT is((SELECT round(lower::numeric, 9) <= 0 FROM rlrec_gain('shop', 3)), true, 'what the log cannot tell of counts as no better than the mean');
 
-SELECT throws_ok($$ SELECT rlrec_gain('shop', 9) $$, '42704', NULL, 'a version that is none');
+BEGIN;
+SELECT pg_sleep(0.1);
+SELECT rlrec_train('shop', 'never');
+SELECT cmp_ok((SELECT max(created_at) FROM rlrec.models), '>=', now() + interval '0.1 s', 'a version is as old as the end of its training, in a long transaction too');
+COMMIT;
+SELECT throws_ok($$ SELECT rlrec_gain('shop', 99) $$, '42704', NULL, 'a version that is none');
 CREATE ROLE gate_stranger;
 GRANT USAGE ON SEQUENCE rlrec.agent_shop TO gate_stranger;
 SET ROLE gate_stranger;
