@@ -10,7 +10,7 @@
  * agent sends word of a change of its events table.
  *
  * An UPDATE that moves a row to another partition deletes it in one and inserts it in the other. The trigger of a partitioned table fires
- * on DELETE too, for the INSERT half comes next at the same depth and of the same command, and is passed over.
+ * on DELETE too, for the agent's next INSERT at the same depth and of the same command is the other half, and is passed over.
  */
 #include "postgres.h"
 
@@ -186,39 +186,57 @@ find_attachment(const Trigger *trigger, Relation relation)
 
 /* ---------------------------------------------------------------- rows that move between partitions */
 
-/* The DELETE half of the last UPDATE that moved a row, until its INSERT half comes */
-static struct
+/*
+ * The DELETE half, for each agent, of the last UPDATE that moved a row, until its INSERT half comes. The triggers of several agents fire in
+ * turn for the one half, then for the other; and between the halves other triggers may move rows, one level deeper.
+ */
+typedef struct Move
 {
-	Oid			trigger;		/* of the root; InvalidOid for none */
+	struct
+	{
+		int64		agent;
+		int64		depth;
+	}			key;
 	TransactionId transaction;
 	CommandId	command;
-	int			depth;
-}			moved;
+} Move;
 
-static int
-trigger_depth(void)
+static HTAB *moves = NULL;
+
+static Move *
+find_move(const RlrecAgent *agent, HASHACTION action)
 {
-	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+	Move		move = {{agent->id, DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0))}, 0, 0};
+
+	return hash_search(moves, &move.key, action, NULL);
 }
 
 static void
-note_move(Oid events, HeapTupleHeader old)
+note_move(const RlrecAgent *agent, HeapTupleHeader old)
 {
+	Move	   *move;
+
 	if (!HeapTupleHeaderIndicatesMovedPartitions(old))
 		return;
-	moved.trigger = events;
-	moved.transaction = GetTopTransactionId();
-	moved.command = HeapTupleHeaderGetCmax(old);
-	moved.depth = trigger_depth();
+	if (moves == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(move->key), .entrysize = sizeof(Move)};
+
+		moves = hash_create("rlrec moves", 16, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	move = find_move(agent, HASH_ENTER);
+	move->transaction = GetTopTransactionId();
+	move->command = HeapTupleHeaderGetCmax(old);
 }
 
 static bool
-is_move(Oid events, HeapTupleHeader new)
+is_move(const RlrecAgent *agent, HeapTupleHeader new)
 {
-	if (moved.trigger != events || moved.transaction != GetTopTransactionId() || moved.command != HeapTupleHeaderGetCmin(new) ||
-		moved.depth != trigger_depth())
+	Move	   *move = moves && hash_get_num_entries(moves) > 0 ? find_move(agent, HASH_FIND) : NULL;
+
+	if (move == NULL || move->transaction != GetTopTransactionId() || move->command != HeapTupleHeaderGetCmin(new))
 		return false;
-	moved.trigger = InvalidOid;
+	(void) hash_search(moves, &move->key, HASH_REMOVE, NULL);
 	return true;
 }
 
@@ -228,9 +246,8 @@ static void
 on_row(Attachment *attachment, const TriggerData *data)
 {
 	if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
-		note_move(attachment->events, data->tg_trigtuple->t_data);
-	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event) &&
-			 !(OidIsValid(moved.trigger) && is_move(attachment->events, data->tg_trigtuple->t_data)))
+		note_move(attachment->agent, data->tg_trigtuple->t_data);
+	else if (TRIGGER_FIRED_BY_INSERT(data->tg_event) && !is_move(attachment->agent, data->tg_trigtuple->t_data))
 		rlrec_row_reader_read(attachment->reader, data->tg_trigslot);
 }
 

@@ -75,6 +75,9 @@ extern char *rlrec_qualified_name(Oid relation);
  */
 extern void rlrec_agent_check_columns(const RlrecAgent *agent);
 
+/* The same for the events alone. No type that passes runs anybody's code when it is cast to number or time, or printed. */
+extern void rlrec_agent_check_events(const RlrecAgent *agent);
+
 /* Fills in the columns that the caller left NULL, from names, types and foreign keys; errors when none or several fit. */
 extern void rlrec_agent_infer_columns(RlrecAgent *agent);
 

@@ -372,6 +372,17 @@ check_column(const RlrecAgent *agent, Oid relation, const char *column, const ch
 }
 
 void
+rlrec_agent_check_events(const RlrecAgent *agent)
+{
+	check_relation(agent, agent->events, "events");
+	check_column(agent, agent->events, agent->user_column, "user_column", is_id_type);
+	check_column(agent, agent->events, agent->item_column, "item_column", is_id_type);
+	check_column(agent, agent->events, agent->time_column, "time_column", is_time_type);
+	check_column(agent, agent->events, agent->event_column, "event_column", is_event_type);
+	check_column(agent, agent->events, agent->value_column, "value_column", is_value_type);
+}
+
+void
 rlrec_agent_check_columns(const RlrecAgent *agent)
 {
 	if (!OidIsValid(agent->events))
@@ -380,14 +391,9 @@ rlrec_agent_check_columns(const RlrecAgent *agent)
 				 errmsg("agent \"%s\" has no events", agent->name),
 				 errdetail("It is a bare environment: it learns by rlrec_observe() and answers by rlrec_act()."),
 				 errhint("An agent that is trained and recommends is made with rlrec_create_agent('name', events => 'events').")));
-	check_relation(agent, agent->events, "events");
+	rlrec_agent_check_events(agent);
 	check_relation(agent, agent->items, "items");
 	check_relation(agent, agent->candidates, "candidates");
-	check_column(agent, agent->events, agent->user_column, "user_column", is_id_type);
-	check_column(agent, agent->events, agent->item_column, "item_column", is_id_type);
-	check_column(agent, agent->events, agent->time_column, "time_column", is_time_type);
-	check_column(agent, agent->events, agent->event_column, "event_column", is_event_type);
-	check_column(agent, agent->events, agent->value_column, "value_column", is_value_type);
 	check_column(agent, agent->items, agent->item_key, "item_key", is_id_type);
 	check_column(agent, agent->candidates, agent->candidate_key, "candidate_key", is_id_type);
 }

@@ -52,6 +52,7 @@ typedef struct EventReceiver
 	void	   *argument;
 	RlrecIdReader	user;
 	RlrecIdReader	item;
+	RlrecIdReader	type;
 	Oid			time_type;		/* InvalidOid without a time column */
 	RlrecRewardReader reward;
 	bool		skip_missing;
@@ -198,12 +199,7 @@ decode_event(EventReceiver *receiver, TupleTableSlot *slot, RlrecEvent *event)
 	if (!slot->tts_isnull[COLUMN_TIE])
 		event->tie = tie_of(slot);
 	if (!slot->tts_isnull[COLUMN_EVENT])
-	{
-		text	   *type = DatumGetTextPP(slot->tts_values[COLUMN_EVENT]);
-
-		event->type = VARDATA_ANY(type);
-		event->type_length = VARSIZE_ANY_EXHDR(type);
-	}
+		event->type = rlrec_id_bytes(&receiver->type, slot->tts_values[COLUMN_EVENT], &event->type_length);
 	if (slot->tts_tupleDescriptor->natts > COLUMN_XID && !slot->tts_isnull[COLUMN_XID])
 		event->xid = DatumGetTransactionId(slot->tts_values[COLUMN_XID]);
 	if (receiver->lenient &&
@@ -298,6 +294,7 @@ time_expression(const RlrecAgent *agent, Oid *type)
 	return psprintf("%s::pg_catalog.float8", name);
 }
 
+/* A column that an RlrecIdReader reads. No cast of an enum: its owner may have made one, which would run as whoever reads the events. */
 static const char *
 id_expression(const RlrecAgent *agent, const char *column)
 {
@@ -326,13 +323,11 @@ events_query(const RlrecAgent *agent, bool of_user, bool xids, Oid *time_type)
 {
 	StringInfoData query;
 
+	rlrec_agent_check_events(agent);
 	initStringInfo(&query);
 	appendStringInfo(&query, "SELECT %s, %s, ", id_expression(agent, agent->user_column), id_expression(agent, agent->item_column));
 	appendStringInfo(&query, "%s, %s, ", time_expression(agent, time_type), tie_expression(agent->events));
-	if (agent->event_column)
-		appendStringInfo(&query, "%s::pg_catalog.text, ", quote_identifier(agent->event_column));
-	else
-		appendStringInfoString(&query, "NULL, ");
+	appendStringInfo(&query, "%s, ", agent->event_column ? id_expression(agent, agent->event_column) : "NULL");
 	appendStringInfo(&query, "%s%s FROM %s", rlrec_reward_sql(agent), xids && has_system_columns(agent->events) ? ", xmin" : "",
 					 rlrec_qualified_name(agent->events));
 	if (of_user)
@@ -353,6 +348,7 @@ receiver_init(EventReceiver *receiver, const RlrecAgent *agent, Oid time_type, R
 	receiver->skip_missing = rlrec_option_bool(agent->options, rlrec_agent_options, "skip_missing");
 	rlrec_id_reader_init(&receiver->user, rlrec_column_type(agent->events, agent->user_column));
 	rlrec_id_reader_init(&receiver->item, rlrec_column_type(agent->events, agent->item_column));
+	rlrec_id_reader_init(&receiver->type, agent->event_column ? rlrec_column_type(agent->events, agent->event_column) : TEXTOID);
 	rlrec_reward_reader_init(&receiver->reward, agent);
 	receiver->row_context = AllocSetContextCreate(CurrentMemoryContext, "rlrec event", ALLOCSET_SMALL_SIZES);
 }

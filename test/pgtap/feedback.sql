@@ -236,9 +236,26 @@ INSERT INTO log_2026 (user_id, item_id, at) VALUES (1, 4, '2026-01-01 02:00');
 INSERT INTO log_2027a (user_id, item_id, at) VALUES (1, 5, '2027-01-01 02:00');
 SELECT is(rlrec_process('log'), 4::bigint, 'partitions teach: old and new ones, through their parent and by themselves');
 SELECT is(outcomes(:log) || ', ' || outcomes(:log_new), '1: 4.0000 of 1, 2: 6.0000 of 1, 3: 8.0000 of 1, 1: 10.0000 of 1', 'whatever the order of their columns');
+SELECT rlrec_create_agent('log2', 'log');
+SELECT rlrec_attach('log2');
 UPDATE log SET at = at + interval '1 year' WHERE at < '2027-01-01';
 SELECT is((SELECT count(*) FROM log_2026), 1::bigint, 'rows move between partitions');
 SELECT is(rlrec_process('log'), 0::bigint, 'which is no feedback');
+SELECT is(rlrec_process('log2'), 0::bigint, 'nor for a second agent');
+CREATE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE log SET at = '2027-06-02' WHERE item_id = 92;
+	RETURN NULL;
+END
+$$;
+INSERT INTO log (user_id, item_id, at) VALUES (1, 91, '2025-05-05'), (1, 92, '2025-05-05');
+SELECT is(rlrec_process(a), 2::bigint, a || ' learns of two rows') FROM unnest('{log,log2}'::text[]) a;
+CREATE TRIGGER zz AFTER DELETE ON log_2025 FOR EACH ROW WHEN (OLD.item_id = 91) EXECUTE FUNCTION follow();
+UPDATE log SET at = '2026-05-05' WHERE item_id = 91;
+SELECT is((SELECT count(*) FROM log WHERE item_id > 90 AND at < '2026-01-01'), 0::bigint, 'both moved, one while the other did');
+SELECT is(rlrec_process(a), 0::bigint, 'which ' || a || ' does not take for new') FROM unnest('{log,log2}'::text[]) a;
+DROP TRIGGER zz ON log_2025;
+DELETE FROM log WHERE item_id > 90;
 BEGIN;
 INSERT INTO log (user_id, item_id, at) VALUES (1, 2, '2025-12-31 23:30');
 UPDATE log SET at = '2026-06-01' WHERE at < '2026-01-01';

@@ -204,6 +204,29 @@ SELECT is(current_user, session_user, 'afterwards the caller is who he was');
 DELETE FROM lair.ran;
 SELECT throws_ok('SELECT * FROM rlrec_recommend(1, 0, ''trap'')', '22023', NULL, 'and after an error');
 SELECT is(current_user, session_user, 'too');
+
+-- casts that he made of an enum of his own
+SET ROLE r_attacker;
+CREATE TYPE lair.mood AS ENUM ('good', 'bad');
+CREATE FUNCTION lair.trap(mood lair.mood) RETURNS text LANGUAGE plpgsql AS $$ BEGIN INSERT INTO lair.ran VALUES ('cast', current_user); RETURN 'good'; END $$;
+CREATE FUNCTION lair.seconds(mood lair.mood) RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN INSERT INTO lair.ran VALUES ('cast', current_user); RETURN 0; END $$;
+CREATE CAST (lair.mood AS text) WITH FUNCTION lair.trap(lair.mood) AS IMPLICIT;
+CREATE CAST (lair.mood AS float8) WITH FUNCTION lair.seconds(lair.mood) AS IMPLICIT;
+CREATE TABLE lair.moods AS SELECT *, (CASE user_id % 2 WHEN 0 THEN 'good' ELSE 'bad' END)::lair.mood AS event FROM shop.events;
+SELECT rlrec_create_agent('moods', events => 'lair.moods', learner => 'itemknn', rewards => '{"good": 2, "bad": 1}');
+RESET ROLE;
+SELECT is(as_role('r_attacker', 'SELECT version FROM rlrec_train(''moods'')'), '(1)', 'an agent whose events are of an enum is trained');
+SELECT results_eq('SELECT item_id::text FROM rlrec_recommend(1, 9, ''moods'', context => ''{"exclude_seen": false}'') r, lair.moods m WHERE r.item = m.item_id::text AND user_id = 1 ORDER BY 1',
+	'SELECT item_id::text FROM lair.moods WHERE user_id = 1 ORDER BY 1', 'and recommends');
+SELECT results_eq('SELECT DISTINCT event, reward FROM rlrec_rewards(''moods'') ORDER BY 1', $$ VALUES ('bad', 1::real), ('good', 2) $$, 'what an event is called is its label');
+SELECT rlrec_attach('moods');
+INSERT INTO lair.moods VALUES (1, 2, now(), 'bad');
+SELECT rlrec_process('moods');
+SELECT is_empty('SELECT * FROM lair.ran', 'and runs no cast that its owner made');
+SELECT rlrec_detach('moods');
+ALTER TABLE lair.moods ALTER at TYPE lair.mood USING 'good';
+SELECT throws_ok('SELECT rlrec_recommend(1, 3, ''moods'')', '42804', NULL, 'a time that became an enum is an error');
+SELECT is_empty('SELECT * FROM lair.ran', 'before it is cast');
 DROP OWNED BY r_attacker CASCADE;
 
 -- ---- search_path: what stands in front of pg_catalog changes nothing
