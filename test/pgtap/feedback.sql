@@ -35,6 +35,11 @@ SELECT rlrec_attach('shop');
 SELECT is(rlrec_process('shop'), 0::bigint, 'what was there before is not feedback');
 SELECT throws_ok($$ SELECT rlrec_attach('shop') $$, '55000', 'agent "shop" is attached already', 'nobody is attached twice');
 
+-- ---- the queue's tables
+
+SELECT is(array_agg(reltoastrelid ORDER BY relname), '{0,0,0}'::oid[], 'the tables of the queue have no TOAST table')
+	FROM pg_class WHERE relnamespace = 'rlrec'::regnamespace AND relname ~ '^queue_[0-2]$';
+
 -- ---- transactions
 
 INSERT INTO events (user_id, item_id, event) VALUES (1, 2, 'click'), (1, 3, 'buy');
