@@ -106,6 +106,21 @@ INSERT INTO events (user_id, item_id, event) VALUES (1, 4, 'click');
 SELECT is(rlrec_process('shop'), 33002::bigint, 'batches cut between and inside transactions');
 SELECT is(rlrec_process('shop'), 0::bigint, 'and leave nothing');
 
+-- A table that a cursor of the same session has open is not emptied.
+SELECT 'rlrec.queue_' || last_value AS written FROM rlrec.queue_segment \gset
+INSERT INTO events (user_id, item_id, event) SELECT i, 3, 'click' FROM generate_series(1, 1000) i;
+SELECT rlrec_process('shop');
+SELECT setval('rlrec.queue_segment', (last_value + 1) % 3), pg_sleep(0.6) FROM rlrec.queue_segment;
+BEGIN;
+DECLARE reader CURSOR FOR SELECT xid FROM :written;
+FETCH reader;
+SELECT is(rlrec_process('shop'), 0::bigint, 'a cursor on the queue is no obstacle');
+SELECT cmp_ok(pg_relation_size(:'written'), '>', 0::bigint, 'to which its rows stay');
+COMMIT;
+SELECT pg_sleep(0.6);
+SELECT rlrec_process('shop');
+SELECT is(pg_relation_size(:'written'), 0::bigint, 'until it is closed');
+
 BEGIN;
 INSERT INTO events (user_id, item_id, event) SELECT i, 3, 'click' FROM generate_series(1, 20000) i;
 CREATE TABLE own AS SELECT rlrec_process('shop') AS n;
