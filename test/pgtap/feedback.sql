@@ -295,6 +295,12 @@ SELECT is(rlrec_process('bulk'), 25000::bigint, 'a range of keys teaches what it
 SELECT is((SELECT w.batches - b.batches FROM rlrec.watermark w JOIN rlrec.agent a ON a.id = w.agent, batches b WHERE a.name = 'bulk'), 3::bigint,
 	'in batches');
 SELECT is(rlrec_process('bulk'), 0::bigint, 'once');
+TRUNCATE batches;
+INSERT INTO batches SELECT w.batches FROM rlrec.watermark w JOIN rlrec.agent a ON a.id = w.agent WHERE a.name = 'bulk';
+INSERT INTO bulk SELECT i, i, i FROM generate_series(56000, 30001, -1) i;
+SELECT is(rlrec_process('bulk'), 26000::bigint, 'so does one of keys that do not ascend');
+SELECT is((SELECT w.batches - b.batches FROM rlrec.watermark w JOIN rlrec.agent a ON a.id = w.agent, batches b WHERE a.name = 'bulk'), 3::bigint,
+	'in as many');
 BEGIN;
 INSERT INTO bulk VALUES (1, 1, 1), (9, 1, 1), (8, 1, 2);
 SAVEPOINT a;
