@@ -21,17 +21,20 @@ COMMENT ON COLUMN rlrec.watermark.seen IS 'the transactions that it has learned 
 COMMENT ON COLUMN rlrec.watermark.partial IS 'a transaction of which it has learned the first partial_entries entries';
 COMMENT ON COLUMN rlrec.watermark.learned IS 'events since it was attached, or since the database was restored';
 
-CREATE TABLE rlrec.queue_0 (
+-- A row never needs TOAST, and the tables have none only when the column's storage is known before they are made.
+CREATE TABLE rlrec.queue_row (
 	agent bigint NOT NULL,
 	xid pg_catalog.xid8 NOT NULL,
 	first bigint NOT NULL,
 	told_at timestamptz NOT NULL,
 	entries int NOT NULL,
 	data bytea NOT NULL
-) WITH (autovacuum_enabled = false);
-ALTER TABLE rlrec.queue_0 ALTER COLUMN data SET STORAGE PLAIN;
-CREATE TABLE rlrec.queue_1 (LIKE rlrec.queue_0 INCLUDING STORAGE) WITH (autovacuum_enabled = false);
-CREATE TABLE rlrec.queue_2 (LIKE rlrec.queue_0 INCLUDING STORAGE) WITH (autovacuum_enabled = false);
+);
+ALTER TABLE rlrec.queue_row ALTER COLUMN data SET STORAGE PLAIN;
+CREATE TABLE rlrec.queue_0 (LIKE rlrec.queue_row INCLUDING STORAGE) WITH (autovacuum_enabled = false);
+CREATE TABLE rlrec.queue_1 (LIKE rlrec.queue_row INCLUDING STORAGE) WITH (autovacuum_enabled = false);
+CREATE TABLE rlrec.queue_2 (LIKE rlrec.queue_row INCLUDING STORAGE) WITH (autovacuum_enabled = false);
+DROP TABLE rlrec.queue_row;
 COMMENT ON TABLE rlrec.queue_0 IS 'what transactions told: a row of packed events an agent and some 8 KB; written to in turn with its siblings, and truncated when learned';
 COMMENT ON TABLE rlrec.queue_1 IS 'as rlrec.queue_0';
 COMMENT ON TABLE rlrec.queue_2 IS 'as rlrec.queue_0';

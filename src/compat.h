@@ -66,4 +66,11 @@ rlrec_named_dsm(const char *name, size_t size, void (*init) (void *))
 #define rlrec_attribute_map(in, out) build_attrmap_by_name(in, out)
 #endif
 
+/* 16 lets the caller say whether a sorted datum is his. Whoever uses it includes utils/tuplesort.h; for types that are passed by value. */
+#if PG_VERSION_NUM >= 160000
+#define rlrec_tuplesort_getdatum(sort, datum, isnull) tuplesort_getdatum(sort, true, false, datum, isnull, NULL)
+#else
+#define rlrec_tuplesort_getdatum(sort, datum, isnull) tuplesort_getdatum(sort, true, datum, isnull, NULL)
+#endif
+
 #endif							/* RLREC_COMPAT_H */

@@ -3,8 +3,9 @@
  *	  Learning from committed feedback.
  *
  * Transactions that learn for one agent follow one another: each holds, until it ends, a lock that writes nothing, so that to look for
- * feedback in vain costs no transaction id. The watermark is read after the lock is had; a snapshot from before, of REPEATABLE READ, ends
- * in a serialization failure when the watermark's row is updated. watermark.c says why each event counts once.
+ * feedback in vain costs no transaction id, but where a table of the queue is emptied. The watermark is read after the lock is had; a snapshot
+ * from before, of REPEATABLE READ, ends in a serialization failure when the watermark's row is updated. watermark.c says why each event
+ * counts once.
  */
 #include "postgres.h"
 

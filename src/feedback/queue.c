@@ -189,10 +189,19 @@ table_oid(int i)
 	return tables[i];
 }
 
+/* Calls that open a relation may forget it again. */
+static Oid
+sequence_oid(void)
+{
+	if (!OidIsValid(sequence))
+		sequence = rlrec_catalog_relation("queue_segment");
+	return sequence;
+}
+
 static int
 current_table(void)
 {
-	Oid			oid = OidIsValid(sequence) ? sequence : rlrec_catalog_relation("queue_segment");
+	Oid			oid;
 	Relation	relation;
 	Buffer		buffer;
 	Page		page;
@@ -201,6 +210,7 @@ current_table(void)
 
 	if (current >= 0)
 		return current;
+	oid = sequence_oid();
 	relation = relation_open(oid, AccessShareLock);
 	buffer = ReadBuffer(relation, 0);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
@@ -517,21 +527,29 @@ flush_log(void)
 	XLogFlush(XLogInsert(RM_XLOG_ID, XLOG_NOOP));
 }
 
-/* Empties a table that has been learned from, if nobody uses it. */
+/*
+ * Empties a table that has been learned from, if nobody uses it, this session included: its locks are no obstacle to each other. That no
+ * transaction is about to write to it is found out first, by a lock for which, other than for the last one, a transaction id is not needed.
+ */
 static void
 empty_table(int i)
 {
+	Oid			oid = table_oid(i);
 	Relation	table;
 
-	if (table_blocks(i) == 0 || !is_learned(i) || !ConditionalLockRelationOid(table_oid(i), AccessExclusiveLock))
+	if (table_blocks(i) == 0 || !is_learned(i) || !ConditionalLockRelationOid(oid, ExclusiveLock))
 		return;
-	table = table_open(table_oid(i), NoLock);
-	if (is_learned(i))
+	if (ConditionalLockRelationOid(oid, AccessExclusiveLock))
 	{
-		flush_log();
-		RelationTruncate(table, 0);
+		table = table_open(oid, NoLock);
+		if (table->rd_refcnt == 1 && is_learned(i))
+		{
+			flush_log();
+			RelationTruncate(table, 0);
+		}
+		table_close(table, AccessExclusiveLock);
 	}
-	table_close(table, AccessExclusiveLock);
+	UnlockRelationOid(oid, ExclusiveLock);
 }
 
 void
@@ -550,17 +568,21 @@ rlrec_queue_rotate(void)
 	for (int i = 0; i < TABLES; i++)
 		if (i != now)
 			empty_table(i);
+	current = -1;
+	now = current_table();
 	if (table_blocks(now) < TABLE_BYTES / BLCKSZ)
 		return;
 	for (int i = 1; i < TABLES; i++)
 	{
 		int			next = (now + i) % TABLES;
+		Oid			oid;
 
 		if (table_blocks(next) > 0)
 			continue;
-		while (nextval_internal(sequence, false) != next)
+		oid = sequence_oid();
+		while (nextval_internal(oid, false) != next)
 			;
-		CacheInvalidateRelcacheByRelid(sequence);
+		CacheInvalidateRelcacheByRelid(oid);
 		current = -1;
 		return;
 	}

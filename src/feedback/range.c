@@ -4,15 +4,18 @@
  *
  * A trigger that fires once a statement queues no rows, only the range of their keys and the transaction and command that inserted them, their
  * xmin and cmin. They are read when they are learned from: a row that was updated or deleted meanwhile has others, or is not there, and
- * teaches nothing. Keys that ascend, as those of a sequence do, are cut in ranges of ROWS, so that a batch can end between them.
+ * teaches nothing. The keys are cut in ranges of ROWS, so that a batch can end between them; those that do not ascend are sorted for it.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplesort.h"
 
 #include "compat.h"
 #include "feedback/buffer.h"
@@ -38,46 +41,85 @@ key_of(TupleTableSlot *slot, AttrNumber key, Oid type)
 	return type == INT8OID ? DatumGetInt64(datum) : type == INT4OID ? DatumGetInt32(datum) : DatumGetInt16(datum);
 }
 
-void
-rlrec_range_tell(int64 agent, Relation relation, AttrNumber key, Tuplestorestate *rows)
+/* The ranges of a statement's keys, in ascending order */
+typedef struct Ranges
+{
+	int64		lowest;
+	int64	   *highest;		/* [n] of each range */
+	int64		n;
+	int64		keys;
+	bool		ascending;
+} Ranges;
+
+static void
+add_key(Ranges *ranges, int64 key)
+{
+	if (ranges->keys == 0)
+		ranges->lowest = key;
+	else
+		ranges->ascending = ranges->ascending && key > ranges->highest[ranges->n - 1];
+	if (ranges->keys++ % ROWS == 0)
+		ranges->highest = repalloc_huge(ranges->highest, (++ranges->n) * sizeof(int64));
+	ranges->highest[ranges->n - 1] = key;
+}
+
+/* Takes the keys of the rows, sorted or as they come. */
+static void
+cut(Ranges *ranges, Relation relation, AttrNumber key, Tuplestorestate *rows, bool sorted)
 {
 	Oid			type = getBaseType(TupleDescAttr(RelationGetDescr(relation), key - 1)->atttypid);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsMinimalTuple);
-	RlrecQueueEntry range = {0};
-	int64	   *highest = palloc(sizeof(int64));	/* of each range */
-	int64		ranges = 0;
-	int64		n = 0;
-	int64		last = 0;
-	bool		ascending = true;
+	Tuplesortstate *sort = sorted ?
+		tuplesort_begin_datum(INT8OID, Int8LessOperator, InvalidOid, false, work_mem, NULL, TUPLESORT_NONE) : NULL;
 
-	tuplestore_select_read_pointer(rows, tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND));
+	ranges->n = ranges->keys = 0;
+	ranges->ascending = true;
 	tuplestore_rescan(rows);
-	for (; tuplestore_gettupleslot(rows, true, false, slot); n++)
+	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
-		int64		value = key_of(slot, key, type);
-
-		ascending = ascending && (n == 0 || value > last);
-		range.low = n == 0 ? value : Min(range.low, value);
-		range.high = n == 0 ? value : Max(range.high, value);
-		last = value;
-		if (n % ROWS == 0)
-			highest = repalloc_huge(highest, (++ranges) * sizeof(int64));
-		highest[ranges - 1] = range.high;
+		if (sorted)
+			tuplesort_putdatum(sort, Int64GetDatum(key_of(slot, key, type)), false);
+		else
+			add_key(ranges, key_of(slot, key, type));
 	}
 	ExecDropSingleTupleTableSlot(slot);
-	if (n == 0)
+	if (sorted)
+	{
+		Datum		datum;
+		bool		isnull;
+
+		tuplesort_performsort(sort);
+		while (rlrec_tuplesort_getdatum(sort, &datum, &isnull))
+			add_key(ranges, DatumGetInt64(datum));
+		tuplesort_end(sort);
+	}
+}
+
+void
+rlrec_range_tell(int64 agent, Relation relation, AttrNumber key, Tuplestorestate *rows)
+{
+	RlrecQueueEntry range = {0};
+	Ranges		ranges = {0};
+
+	ranges.highest = palloc(sizeof(int64));
+	tuplestore_select_read_pointer(rows, tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND));
+	cut(&ranges, relation, key, rows, false);
+	if (ranges.n == 0)
 		return;
+	if (!ranges.ascending)
+		cut(&ranges, relation, key, rows, true);
 
 	range.is_range = true;
+	range.low = ranges.lowest;
 	range.xmin = GetCurrentTransactionId();
 	range.cmin = GetActiveSnapshot()->curcid;	/* the statement's, whatever other triggers did since */
-	for (int64 i = ascending ? 0 : ranges - 1; i < ranges; i++)
+	for (int64 i = 0; i < ranges.n; i++)
 	{
-		range.high = highest[i];
+		range.high = ranges.highest[i];
 		(void) rlrec_buffer_add(agent, &range);
 		range.low = range.high + 1;
 	}
-	pfree(highest);
+	pfree(ranges.highest);
 }
 
 /* ---------------------------------------------------------------- reading */

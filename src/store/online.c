@@ -509,7 +509,6 @@ serving_counts(RlrecLearned *learned, int part)
 	Reader	   *reader = (Reader *) learned;
 	const KeptCounts *kept = find_counts(reader, part);
 	Size		size = Max(reader->model->items.n, 1) * sizeof(float);
-	Size		new_size = kept->counts.n_new * sizeof(RlrecNewItem);
 	RlrecLearnedCounts *copy;
 	float	   *count;
 	RlrecNewItem *new_item;
@@ -518,11 +517,13 @@ serving_counts(RlrecLearned *learned, int part)
 		return NULL;
 	copy = palloc(sizeof(RlrecLearnedCounts));
 	count = palloc_extended(size, MCXT_ALLOC_HUGE);
-	new_item = palloc(new_size);
+	new_item = palloc(kept->counts.n_new * sizeof(RlrecNewItem));
 	memcpy(count, kept->counts.count, size);
-	memcpy(new_item, kept->counts.new_item, new_size);
 	for (int i = 0; i < kept->counts.n_new; i++)
+	{
+		new_item[i] = kept->counts.new_item[i];
 		new_item[i].id = pnstrdup(new_item[i].id, new_item[i].length);
+	}
 	*copy = (RlrecLearnedCounts) {count, kept->counts.n_new, new_item};
 	return copy;
 }

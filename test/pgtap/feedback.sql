@@ -35,6 +35,11 @@ SELECT rlrec_attach('shop');
 SELECT is(rlrec_process('shop'), 0::bigint, 'what was there before is not feedback');
 SELECT throws_ok($$ SELECT rlrec_attach('shop') $$, '55000', 'agent "shop" is attached already', 'nobody is attached twice');
 
+-- ---- the queue's tables
+
+SELECT is(array_agg(reltoastrelid ORDER BY relname), '{0,0,0}'::oid[], 'the tables of the queue have no TOAST table')
+	FROM pg_class WHERE relnamespace = 'rlrec'::regnamespace AND relname ~ '^queue_[0-2]$';
+
 -- ---- transactions
 
 INSERT INTO events (user_id, item_id, event) VALUES (1, 2, 'click'), (1, 3, 'buy');
@@ -100,6 +105,21 @@ COMMIT;
 INSERT INTO events (user_id, item_id, event) VALUES (1, 4, 'click');
 SELECT is(rlrec_process('shop'), 33002::bigint, 'batches cut between and inside transactions');
 SELECT is(rlrec_process('shop'), 0::bigint, 'and leave nothing');
+
+-- A table that a cursor of the same session has open is not emptied.
+SELECT 'rlrec.queue_' || last_value AS written FROM rlrec.queue_segment \gset
+INSERT INTO events (user_id, item_id, event) SELECT i, 3, 'click' FROM generate_series(1, 1000) i;
+SELECT rlrec_process('shop');
+SELECT setval('rlrec.queue_segment', (last_value + 1) % 3), pg_sleep(0.6) FROM rlrec.queue_segment;
+BEGIN;
+DECLARE reader CURSOR FOR SELECT xid FROM :written;
+FETCH reader;
+SELECT is(rlrec_process('shop'), 0::bigint, 'a cursor on the queue is no obstacle');
+SELECT cmp_ok(pg_relation_size(:'written'), '>', 0::bigint, 'to which its rows stay');
+COMMIT;
+SELECT pg_sleep(0.6);
+SELECT rlrec_process('shop');
+SELECT is(pg_relation_size(:'written'), 0::bigint, 'until it is closed');
 
 BEGIN;
 INSERT INTO events (user_id, item_id, event) SELECT i, 3, 'click' FROM generate_series(1, 20000) i;
@@ -292,6 +312,12 @@ SELECT is(rlrec_process('bulk'), 25000::bigint, 'a range of keys teaches what it
 SELECT is((SELECT w.batches - b.batches FROM rlrec.watermark w JOIN rlrec.agent a ON a.id = w.agent, batches b WHERE a.name = 'bulk'), 3::bigint,
 	'in batches');
 SELECT is(rlrec_process('bulk'), 0::bigint, 'once');
+TRUNCATE batches;
+INSERT INTO batches SELECT w.batches FROM rlrec.watermark w JOIN rlrec.agent a ON a.id = w.agent WHERE a.name = 'bulk';
+INSERT INTO bulk SELECT i, i, i FROM generate_series(56000, 30001, -1) i;
+SELECT is(rlrec_process('bulk'), 26000::bigint, 'so does one of keys that do not ascend');
+SELECT is((SELECT w.batches - b.batches FROM rlrec.watermark w JOIN rlrec.agent a ON a.id = w.agent, batches b WHERE a.name = 'bulk'), 3::bigint,
+	'in as many');
 BEGIN;
 INSERT INTO bulk VALUES (1, 1, 1), (9, 1, 1), (8, 1, 2);
 SAVEPOINT a;
