@@ -14,16 +14,13 @@
 #include "utils/timestamp.h"
 
 #include "evaluate/matured.h"
+#include "feedback/attribution.h"
 #include "store/catalog.h"
-
-#define DEFAULT_HORIZON SECS_PER_DAY	/* as attribution has it */
 
 TimestampTz
 rlrec_matured_before(const RlrecAgent *agent)
 {
-	double		horizon = rlrec_option_real(agent->options, rlrec_agent_options, "horizon");
-
-	return GetCurrentTimestamp() - (TimestampTz) ((horizon > 0 ? horizon : DEFAULT_HORIZON) * USECS_PER_SEC);
+	return GetCurrentTimestamp() - (TimestampTz) (rlrec_attribution_horizon(agent) * USECS_PER_SEC);
 }
 
 /*

@@ -3,10 +3,12 @@
  *	  What decisions came to.
  *
  * An event is credited to the decision that rlrec_feedback() named, else to the newest one that showed the item to the user at most `horizon`
- * before; to none when there is none. A reward counts less the later it comes, horizon_discount ^ (delay / horizon), and the further down the
- * item was shown, position_discount ^ (place - 1). Both are declared, so what an outcome says is what is learned.
+ * before; to none when there is none. A reward counts less the later it comes, horizon_discount ^ (delay / horizon), where the delay is at most the
+ * horizon, and the further down the item was shown, position_discount ^ (place - 1). Both are declared, so what an outcome says is what is learned.
  */
 #include "postgres.h"
+
+#include <math.h>
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -19,24 +21,27 @@
 #include "learner/options.h"
 #include "store/catalog.h"
 
-#define DEFAULT_HORIZON SECS_PER_DAY	/* seconds */
-
+/*
+ * No event may be an error here, for the agent would not get past it. So discounts are logarithms, and what they would make underflow is 0; and the
+ * horizon of an event from before 2000, when there were no decisions, does not reach back to before the first timestamp.
+ */
 static const char credit[] =
 "WITH event AS (SELECT * FROM unnest($2, $3, $4, $5, $6) AS e(user_id, item, at, decision, reward)),"
 " credited AS ("
 " SELECT d.id, d.place, e.at, greatest(e.at - d.served_at, '0') AS delay, e.reward FROM event e, LATERAL ("
 "  SELECT d.id, d.served_at, s.place FROM rlrec.decision d, unnest(d.slate) WITH ORDINALITY AS s(choice, place)"
-"  WHERE d.agent = $1 AND d.user_id = e.user_id AND d.served_at BETWEEN e.at - make_interval(secs => $7) AND e.at"
+"  WHERE d.agent = $1 AND d.user_id = e.user_id AND d.served_at BETWEEN greatest(e.at, '2000-01-01') - make_interval(secs => $7) AND e.at"
 "   AND d.shortlist[s.choice] = e.item"
 "  ORDER BY d.served_at DESC, d.id DESC LIMIT 1) d"
 " WHERE e.decision = 0"
 " UNION ALL"
 " SELECT d.id, s.place, e.at, greatest(e.at - d.served_at, '0'), e.reward"
 " FROM event e JOIN rlrec.decision d ON d.id = e.decision AND d.agent = $1, unnest(d.slate) WITH ORDINALITY AS s(choice, place)"
-" WHERE d.shortlist[s.choice] = e.item)"
+" WHERE d.shortlist[s.choice] = e.item),"
+" discounted AS (SELECT id, place, at, reward, $8 * least(extract(epoch FROM delay)::float8 / $7, 1) + $9 * (place - 1) AS discount FROM credited)"
 " INSERT INTO rlrec.outcome AS o (decision, place, agent, reward, events, first_at)"
-" SELECT id, place, $1, sum(reward * power($8, extract(epoch FROM delay)::float8 / $7) * power($9, place - 1)), count(*), min(at)"
-" FROM credited GROUP BY id, place"
+" SELECT id, place, $1, sum(CASE WHEN discount > -300 THEN reward * exp(discount) ELSE 0 END), count(*), min(at)"
+" FROM discounted GROUP BY id, place"
 " ON CONFLICT (decision, place) DO UPDATE SET reward = o.reward + EXCLUDED.reward, events = o.events + EXCLUDED.events,"
 " first_at = least(o.first_at, EXCLUDED.first_at)";
 
@@ -65,18 +70,32 @@ event_arrays(const RlrecFeedbackEvent *events, int64 n, Datum *arrays)
 	arrays[4] = PointerGetDatum(construct_array(reward, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+/* A discount's logarithm; one of 0 leaves nothing, however short the delay is. */
+static double
+log_discount(const RlrecAgent *agent, const char *option)
+{
+	return Max(log(rlrec_option_real(agent->options, rlrec_agent_options, option)), -1e30);
+}
+
+double
+rlrec_attribution_horizon(const RlrecAgent *agent)
+{
+	double		horizon = rlrec_option_real(agent->options, rlrec_agent_options, "horizon");
+
+	return horizon > 0 ? horizon : SECS_PER_DAY;
+}
+
 void
 rlrec_attribute(const RlrecAgent *agent, const RlrecFeedbackEvent *events, int64 n)
 {
 	Oid			types[] = {INT8OID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8OID, FLOAT8OID, FLOAT8OID};
 	Datum		values[9];
-	double		horizon = rlrec_option_real(agent->options, rlrec_agent_options, "horizon");
 
 	values[0] = Int64GetDatum(agent->id);
 	event_arrays(events, n, values + 1);
-	values[6] = Float8GetDatum(horizon > 0 ? horizon : DEFAULT_HORIZON);
-	values[7] = Float8GetDatum(rlrec_option_real(agent->options, rlrec_agent_options, "horizon_discount"));
-	values[8] = Float8GetDatum(rlrec_option_real(agent->options, rlrec_agent_options, "position_discount"));
+	values[6] = Float8GetDatum(rlrec_attribution_horizon(agent));
+	values[7] = Float8GetDatum(log_discount(agent, "horizon_discount"));
+	values[8] = Float8GetDatum(log_discount(agent, "position_discount"));
 	SPI_connect();
 	rlrec_catalog_execute(credit, lengthof(types), types, values, NULL);
 	SPI_finish();

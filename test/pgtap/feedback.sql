@@ -361,6 +361,28 @@ SELECT rlrec_feedback(:told, '10', 'click');
 ROLLBACK;
 SELECT is(rlrec_process('told'), 0::bigint, 'what is rolled back was not told');
 
+-- What an agent could not get past: discounts that underflow, and times at the ends of what there is
+SELECT rlrec_alter_agent('told', options => '{"horizon": "1 min", "horizon_discount": 0.1, "position_discount": 1e-30}');
+SELECT decide('told', '7', ARRAY(SELECT i::text FROM generate_series(1, 100) i), now() - interval '1 year') AS old \gset
+SELECT rlrec_feedback(:old, '1', 'buy'), rlrec_feedback(:old, '2', 'buy'), rlrec_feedback(:old, '100', 'buy');
+SELECT is(rlrec_process('told'), 3::bigint, 'feedback of a year later, and of the end of a long slate');
+SELECT is(outcomes(:old), '1: 0.5000 of 1, 2: 0.0000 of 1, 100: 0.0000 of 1', 'counts as at the end of the horizon, and next to nothing');
+SELECT rlrec_alter_agent('told', options => '{"horizon_discount": 0, "position_discount": 0}');
+SELECT decide('told', '7', '{1,2}', now()) AS zero \gset
+SELECT rlrec_feedback(:zero, '1', 'buy'), rlrec_feedback(:zero, '2', 'buy');
+SELECT is(rlrec_process('told'), 2::bigint, 'discounts of 0');
+SELECT is(outcomes(:zero), '1: 0.0000 of 1, 2: 0.0000 of 1', 'leave nothing but what comes at once at the first place');
+CREATE TABLE times (user_id int, item_id int, at timestamptz);
+CREATE TABLE seconds (user_id int, item_id int, at float8);
+SELECT rlrec_create_agent('times', 'times'), rlrec_create_agent('seconds', 'seconds');
+SELECT rlrec_attach('times'), rlrec_attach('seconds');
+SELECT decide('times', '1', '{2}', '2026-01-01') AS times \gset
+INSERT INTO times VALUES (1, 2, '4714-11-24 00:00:00+00 BC'), (1, 2, '294276-12-31'), (1, 2, '-infinity'), (1, 2, '2026-01-01 00:01');
+INSERT INTO seconds VALUES (1, 2, -8.9e12), (1, 2, 8.9e12), (1, 2, 'infinity');
+SELECT is(rlrec_process('times') + rlrec_process('seconds'), 5::bigint, 'the first time and the last one');
+SELECT is(outcomes(:times), '1: 1.0000 of 1', 'are of no decision');
+SELECT rlrec_drop_agent('times'), rlrec_drop_agent('seconds');
+
 -- ---- rights
 
 CREATE TABLE theirs (user_id int, item_id int, at timestamptz);
