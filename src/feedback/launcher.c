@@ -53,6 +53,7 @@ typedef struct Shared
 
 bool		rlrec_worker_on = true;
 int			rlrec_worker_idle_timeout = 5 * 60 * 1000;
+int			rlrec_worker_batch_timeout = 60 * 1000;
 
 static Shared *shared = NULL;
 static shmem_request_hook_type previous_shmem_request_hook = NULL;
@@ -114,6 +115,9 @@ rlrec_launcher_init(void)
 	DefineCustomIntVariable("rlrec.worker_idle_timeout", "A worker without feedback for so long ends; the next feedback starts it again.",
 							"0 keeps it.",
 							&rlrec_worker_idle_timeout, 5 * 60 * 1000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("rlrec.worker_batch_timeout", "A worker's batch that takes longer ends in an error, so that other agents have their turn.",
+							"0 lets it run.",
+							&rlrec_worker_batch_timeout, 60 * 1000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	previous_shmem_request_hook = shmem_request_hook;

@@ -31,9 +31,10 @@ typedef enum RlrecWorkerEnd
 	RLREC_WORKER_ASIDE			/* somebody wants the database for himself, or no worker at all */
 } RlrecWorkerEnd;
 
-/* Settings rlrec.worker and rlrec.worker_idle_timeout, the latter in milliseconds. */
+/* Settings rlrec.worker, rlrec.worker_idle_timeout and rlrec.worker_batch_timeout, times in milliseconds. */
 extern bool rlrec_worker_on;
 extern int	rlrec_worker_idle_timeout;
+extern int	rlrec_worker_batch_timeout;
 
 /* Defines the settings; when preloaded, asks for shared memory and registers the launcher. */
 extern void rlrec_launcher_init(void);

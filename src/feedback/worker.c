@@ -6,7 +6,7 @@
  * and what may run an agent's owner's code runs as him (process.c). After a round that learned something it naps, so that the next one is
  * worth its while; else it sleeps until a commit pokes it, and looks by itself every LOOK_MS, for COMMIT PREPARED pokes nobody.
  *
- * Errors. An agent whose batch fails is tried again later, each time twice as late (stats.c); the others go on. Before an agent's batch its id
+ * Errors. A batch that takes longer than rlrec.worker_batch_timeout ends in an error, as the owner's code may be slow. An agent whose batch fails is tried again later, each time twice as late (stats.c); the others go on. Before an agent's batch its id
  * is written to a file, after it 0: a worker that finds an id there knows that the server crashed during that batch, or with it. Crashes
  * with no batch learned in between are counted, and RLREC_MAX_CRASHES of them set the agent aside. The file is not synced: it is to
  * survive processes, not the machine. What is learned need not survive a crash either, as the watermark is lost with it, so the worker commits
@@ -40,6 +40,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -286,6 +287,14 @@ learn_batch(const Turn *turn, Round *round)
 	round->more |= n >= most;
 }
 
+/* From now on the transaction may take so long; then it is cancelled, as by pg_cancel_backend(). */
+static void
+limit_time(void)
+{
+	if (rlrec_worker_batch_timeout > 0)
+		enable_timeout_after(STATEMENT_TIMEOUT, rlrec_worker_batch_timeout);
+}
+
 static void
 maintain(const Turn *turn)
 {
@@ -308,6 +317,9 @@ recover(const Turn *turn, MemoryContext context)
 {
 	ErrorData  *error;
 
+	/* Whatever was to cancel the batch is not to cancel what follows. */
+	disable_all_timeouts(false);
+	QueryCancelPending = false;
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
 
@@ -341,11 +353,15 @@ take_turn(const Turn *turn, MemoryContext context, Round *round)
 		if (begin())
 		{
 			mark(turn->pupil->pace.agent);
+			limit_time();
 			learn_batch(turn, round);
+			disable_timeout(STATEMENT_TIMEOUT, false);
 			commit();
 			if (TimestampDifferenceExceeds(turn->pupil->maintained, GetCurrentTimestamp(), MAINTAIN_MS) && begin())
 			{
+				limit_time();
 				maintain(turn);
+				disable_timeout(STATEMENT_TIMEOUT, false);
 				commit();
 			}
 			mark(0);

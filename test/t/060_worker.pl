@@ -135,20 +135,30 @@ is(sql("SELECT state, errors > 0, error FROM rlrec.stats WHERE agent = 'broken'"
 sleep 2;
 break('hang');
 sql($five);
+my $hangs = "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rlrec worker' AND wait_event = 'PgSleep' AND query = 'rlrec_process(''broken'')'";
+wait_for($hangs, 'a batch that takes long');
+$pid = worker_pid();
+sql($five);
+is(sql("SELECT waiting FROM rlrec.stats WHERE agent = 'shop'"), '5', 'holds up other agents');
+set('rlrec.worker_batch_timeout', q('3s'));
+sql("SELECT pg_cancel_backend($pid)");
+wait_for("SELECT error LIKE '%statement timeout' FROM rlrec.stats WHERE agent = 'broken'", 'for no longer than a batch may take');
+learned('shop', 80, 'which then have their turn');
+is(worker_pid(), $pid, 'of the same process');
+set('rlrec.worker_batch_timeout', 'DEFAULT');
 for my $crash (1 .. 3)
 {
-	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rlrec worker' AND wait_event = 'PgSleep'
-		AND query = 'rlrec_process(''broken'')'") or die "no attempt $crash";
+	$node->poll_query_until('postgres', $hangs) or die "no attempt $crash";
 	kill 'KILL', worker_pid();
 	$node->poll_query_until('postgres', 'SELECT true');
 }
 wait_for("SELECT state = 'set aside' FROM rlrec.stats WHERE agent = 'broken'", 'an agent that crashes the server is set aside');
 like(sql("SELECT error FROM rlrec.stats WHERE agent = 'broken'"), qr/crashed/, 'with the reason');
-learned('shop', 75, 'while another one learned what it was told');
+learned('shop', 80, 'while another one learned what it was told');
 sql('DROP TRIGGER break ON rlrec.worker');
-is(sql("SELECT rlrec_process('broken')"), '5', 'its owner can let it learn');
+is(sql("SELECT rlrec_process('broken')"), '10', 'its owner can let it learn');
 sql($five);
-learned('broken', 15, 'and then the worker does so again');
+learned('broken', 20, 'and then the worker does so again');
 is(sql("SELECT count(*) FROM pg_ls_dir('pg_stat_tmp') WHERE pg_ls_dir LIKE 'rlrec%'"), '1', 'the marks of other workers are gone');
 
 # ---- databases that end
@@ -188,16 +198,16 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'copy', has_streaming => 1);
 $standby->start;
 sql($five);
-learned('shop', 85, 'the primary learns');
+learned('shop', 90, 'the primary learns');
 $node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
-is($standby->safe_psql('postgres', "SELECT state, learned FROM rlrec.stats WHERE agent = 'shop'"), 'no worker|85', 'a standby shows how far it is');
+is($standby->safe_psql('postgres', "SELECT state, learned FROM rlrec.stats WHERE agent = 'shop'"), 'no worker|90', 'a standby shows how far it is');
 is($standby->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'rlrec%'"), '0', 'and does nothing itself');
 is(sql('SELECT count(*) FROM rlrec.trapped', 'trap'), '0', 'an impostor\'s view was not read');
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|relation "rlrec/, 'the log of the primary is clean');
 $standby->promote;
 $standby->safe_psql('postgres', $five);
-ok($standby->poll_query_until('postgres', "SELECT learned = 90 FROM rlrec.stats WHERE agent = 'shop'"), 'once promoted it learns');
+ok($standby->poll_query_until('postgres', "SELECT learned = 95 FROM rlrec.stats WHERE agent = 'shop'"), 'once promoted it learns');
 $standby->stop('fast');
 
 # ---- fewer processes than databases, and none
