@@ -22,17 +22,19 @@
 #include "store/catalog.h"
 
 /*
- * No event may be an error here, for the agent would not get past it. So discounts are logarithms, and what they would make underflow is 0; and the
- * horizon of an event from before 2000, when there were no decisions, does not reach back to before the first timestamp.
+ * No event may be an error here, for the agent would not get past it. So discounts are logarithms, and what they would make underflow is 0.
+ *
+ * An event that seems to have come a little before the decision, as clocks differ and transactions take their time, is credited to it if to none.
  */
 static const char credit[] =
 "WITH event AS (SELECT * FROM unnest($2, $3, $4, $5, $6) AS e(user_id, item, at, decision, reward)),"
 " credited AS ("
 " SELECT d.id, d.place, e.at, greatest(e.at - d.served_at, '0') AS delay, e.reward FROM event e, LATERAL ("
 "  SELECT d.id, d.served_at, s.place FROM rlrec.decision d, unnest(d.slate) WITH ORDINALITY AS s(choice, place)"
-"  WHERE d.agent = $1 AND d.user_id = e.user_id AND d.served_at BETWEEN greatest(e.at, '2000-01-01') - make_interval(secs => $7) AND e.at"
+"  WHERE d.agent = $1 AND d.user_id = e.user_id AND d.served_at"
+"   BETWEEN e.at - make_interval(secs => $7) AND e.at + interval '5 seconds'"
 "   AND d.shortlist[s.choice] = e.item"
-"  ORDER BY d.served_at DESC, d.id DESC LIMIT 1) d"
+"  ORDER BY d.served_at <= e.at DESC, d.served_at DESC, d.id DESC LIMIT 1) d"
 " WHERE e.decision = 0"
 " UNION ALL"
 " SELECT d.id, s.place, e.at, greatest(e.at - d.served_at, '0'), e.reward"
@@ -45,10 +47,28 @@ static const char credit[] =
 " ON CONFLICT (decision, place) DO UPDATE SET reward = o.reward + EXCLUDED.reward, events = o.events + EXCLUDED.events,"
 " first_at = least(o.first_at, EXCLUDED.first_at)";
 
+/*
+ * When an event came, as decisions tell time. Timestamps are taken to be of the time zone that is set, which for the worker is the server's. A date
+ * tells the day alone: its end, or now. What came before 2000, when there were no decisions, or comes at the end of time, becomes near enough
+ * for intervals to be added.
+ */
+static TimestampTz
+moment_of(Oid type, int64 time, TimestampTz now)
+{
+	int			overflow;
+
+	if (type == TIMESTAMPOID || type == DATEOID)
+		time = timestamp2timestamptz_opt_overflow(time, &overflow);
+	time = Max(Min(time, END_TIMESTAMP - USECS_PER_DAY), 0);
+	return type == DATEOID ? Min(time + USECS_PER_DAY - 1, now) : time;
+}
+
 /* The events as arrays, one a column of the query. */
 static void
-event_arrays(const RlrecFeedbackEvent *events, int64 n, Datum *arrays)
+event_arrays(const RlrecAgent *agent, const RlrecFeedbackEvent *events, int64 n, Datum *arrays)
 {
+	Oid			type = agent->time_column ? rlrec_column_type(agent->events, agent->time_column) : InvalidOid;
+	TimestampTz now = GetCurrentTimestamp();
 	Datum	   *user = palloc_extended(5 * n * sizeof(Datum), MCXT_ALLOC_HUGE);
 	Datum	   *item = user + n;
 	Datum	   *at = item + n;
@@ -59,7 +79,7 @@ event_arrays(const RlrecFeedbackEvent *events, int64 n, Datum *arrays)
 	{
 		user[i] = PointerGetDatum(cstring_to_text_with_len(events[i].user, events[i].user_length));
 		item[i] = PointerGetDatum(cstring_to_text_with_len(events[i].item, events[i].item_length));
-		at[i] = TimestampTzGetDatum(events[i].time);
+		at[i] = TimestampTzGetDatum(events[i].decision != 0 ? events[i].time : moment_of(type, events[i].time, now));
 		decision[i] = Int64GetDatum(events[i].decision);
 		reward[i] = Float8GetDatum(events[i].reward);
 	}
@@ -92,7 +112,7 @@ rlrec_attribute(const RlrecAgent *agent, const RlrecFeedbackEvent *events, int64
 	Datum		values[9];
 
 	values[0] = Int64GetDatum(agent->id);
-	event_arrays(events, n, values + 1);
+	event_arrays(agent, events, n, values + 1);
 	values[6] = Float8GetDatum(rlrec_attribution_horizon(agent));
 	values[7] = Float8GetDatum(log_discount(agent, "horizon_discount"));
 	values[8] = Float8GetDatum(log_discount(agent, "position_discount"));

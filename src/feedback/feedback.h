@@ -16,7 +16,7 @@ typedef struct RlrecFeedbackEvent
 	size_t		item_length;
 	const char *type;			/* NULL for none */
 	size_t		type_length;
-	int64		time;			/* microseconds since 2000-01-01, as the agent's time column tells it; of the statement where it has none */
+	int64		time;			/* microseconds since 2000-01-01, as the agent's time column tells it; of the statement where it has none, or a decision is named */
 	float		reward;			/* what the agent's rewards make of it */
 	int64		decision;		/* rlrec.decision.id that rlrec_feedback() named; 0 for an event of the table */
 } RlrecFeedbackEvent;
