@@ -524,6 +524,7 @@ rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservatio
 	{
 		network->alone = true;
 		learn_each(environment, network);
+		environment->online->check(&network->online, seen->action);
 		if (network->generation == 0 || network->online.learned - network->written >= FOLDED)
 			save_network(network);
 	}
