@@ -140,6 +140,18 @@ SELECT is(rows_of('undo'), '2 1 0', 'and the rest does');
 SELECT is((SELECT array_agg(round(value::numeric, 5)) FROM rlrec_values('undo', context(5))),
 	(SELECT array_agg(round((rlrec_linear_predict(statistics, context(5) || 1::float8)).value::numeric, 5)) FROM rlrec_bandit_statistics('undo')), 'the values are of what stays');
 
+SELECT make('prepared', 'linucb');
+BEGIN;
+SELECT rlrec_observe('prepared', context(i), 'a', 1, NULL, true) FROM generate_series(1, 300) i;
+PREPARE TRANSACTION 'rlrec bandit';
+SELECT is(rows_of('prepared'), '0 0 0', 'what is prepared is not learned yet');
+COMMIT PREPARED 'rlrec bandit';
+SELECT is(rows_of('prepared'), '300 0 0', 'and is when that commits, also past what was written in between');
+SELECT ok(value > 0.9, 'by the values too') FROM rlrec_values('prepared', context(5)) WHERE action = 'a';
+SELECT count(*) FROM rlrec_act('prepared', context(1)) \g /dev/null
+SELECT rlrec_observe('prepared', context(1), 'b', 1, NULL, true);
+SELECT is(rows_of('prepared'), '300 1 0', 'which go on from there');
+
 -- ---------------------------------------------------------------- regret
 -- The best action depends on the context and is worth 0.5 more than the worst at least; all rewards are above 0, so that who never explores stays
 -- with what he tried first. Every learner meets the same rounds.
