@@ -305,6 +305,13 @@ learn_each(const RlrecEnvironment *environment, Network *network)
 {
 	const RlrecReplay *replay = &network->memory.replay;
 
+	if (network->online.learned < replay->first)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not read what agent \"%s\" has observed", environment->name),
+				 errdetail("The transaction's snapshot does not see observations %lld to %lld.", (long long) network->online.learned,
+						   (long long) replay->first - 1),
+				 errhint("Try again in a new transaction.")));
 	for (; network->online.learned < replay->next; network->online.learned++)
 	{
 		int32		slot = (int32) (network->online.learned % replay->capacity);
@@ -328,11 +335,10 @@ catch_up(const RlrecEnvironment *environment, Network *network)
 	learn_each(environment, network);
 }
 
-/* The agent's networks as the active snapshot sees them, with what this transaction has learned. */
-static Network *
-load_network(const RlrecEnvironment *environment)
+/* Makes the agent's networks those that the active snapshot sees, with what this transaction has learned. */
+static void
+bring_up(const RlrecEnvironment *environment, Network *network)
 {
-	Network    *network = find_network(environment->agent);
 	RlrecEnvironmentRow row = rlrec_environment_row(environment);
 	bool		same = network->context && network->xmin == environment->xmin &&
 		ItemPointerEquals(&network->place, unconstify(ItemPointerData *, &environment->place));
@@ -349,7 +355,7 @@ load_network(const RlrecEnvironment *environment)
 	}
 	if (!same || network->stale)
 		forget(network);
-	if (network->context == NULL || (network->generation != row.generation && !network->unsaved))
+	if (network->context == NULL || (network->generation != row.generation && !network->unsaved && !network->alone))
 	{
 		if (environment->online->observe)
 			forget(network);
@@ -360,6 +366,23 @@ load_network(const RlrecEnvironment *environment)
 	network->online.episodes = row.episodes;
 	if (environment->online->observe && !network->alone)
 		catch_up(environment, network);
+}
+
+/*
+ * Who has observed under REPEATABLE READ goes on from what was newest then, as rlrec_network_observe() does: the transaction's snapshot would
+ * see its own transitions without those of others before them. (A parallel query takes no new snapshot.)
+ */
+static Network *
+load_network(const RlrecEnvironment *environment)
+{
+	Network    *network = find_network(environment->agent);
+	bool		newest = network->changed && IsolationUsesXactSnapshot() && !IsInParallelMode();
+
+	if (newest)
+		PushActiveSnapshot(GetLatestSnapshot());
+	bring_up(environment, network);
+	if (newest)
+		PopActiveSnapshot();
 	return network;
 }
 
@@ -501,6 +524,7 @@ rlrec_network_observe(const RlrecEnvironment *environment, const RlrecObservatio
 	{
 		network->alone = true;
 		learn_each(environment, network);
+		environment->online->check(&network->online, seen->action);
 		if (network->generation == 0 || network->online.learned - network->written >= FOLDED)
 			save_network(network);
 	}

@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "miscadmin.h"
@@ -198,6 +199,22 @@ take_context(const RlrecOnline *online, Bandit *bandit, const float *state)
 		bandit->x[bandit->d - 1] = 1;
 }
 
+/* An action's factor as of now, made of its statistics */
+static void
+make_factor(const RlrecOnline *online, Bandit *bandit, int action, const char *hint)
+{
+	if (!rlrec_packed_factor(bandit->d, scale_at(bandit, action, online->learned), rlrec_linear_a(bandit->d, statistics_of(bandit, action)),
+							 bandit->lambda, factor_of(bandit, action)))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("learner \"%s\" cannot tell the contexts of an action apart", online->learner->name),
+				 errdetail("The sum of x x^T + %g * identity is not positive definite.", bandit->lambda),
+				 errhint("%s", hint)));
+	bandit->made[action] = online->learned;
+	bandit->updates[action] = 0;
+	bandit->solved[action] = false;
+}
+
 /* An action's factor and theta as of now */
 static void
 prepare(const RlrecOnline *online, Bandit *bandit, int action)
@@ -206,18 +223,7 @@ prepare(const RlrecOnline *online, Bandit *bandit, int action)
 
 	if (bandit->made[action] < 0 || bandit->updates[action] > MOST_UPDATES ||
 		(bandit->forget < 1 && bandit->made[action] != online->learned))
-	{
-		if (!rlrec_packed_factor(bandit->d, scale, rlrec_linear_a(bandit->d, statistics_of(bandit, action)), bandit->lambda,
-								 factor_of(bandit, action)))
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 errmsg("learner \"%s\" cannot tell the contexts of an action apart", online->learner->name),
-					 errdetail("The sum of x x^T + %g * identity is not positive definite.", bandit->lambda),
-					 errhint("Raise the option lambda, or scale the states.")));
-		bandit->made[action] = online->learned;
-		bandit->updates[action] = 0;
-		bandit->solved[action] = false;
-	}
+		make_factor(online, bandit, action, "Raise the option lambda.");
 	if (!bandit->solved[action])
 		rlrec_linear_solve(bandit->d, scale, statistics_of(bandit, action), factor_of(bandit, action), theta_of(bandit, action));
 	bandit->solved[action] = true;
@@ -378,6 +384,23 @@ observe(RlrecOnline *online, const float *state, int action, double reward)
 		rlrec_packed_update(bandit->d, bandit->x, factor_of(bandit, action));
 }
 
+/*
+ * That the sums still have a factor, for a session that begins. The least eigenvalue of A + lambda * identity is lambda at least, and rounding
+ * takes less than 4 d DBL_EPSILON trace(A) of it (Higham 2002, theorem 10.3); where that may be all, only making the factor tells.
+ */
+static void
+check(RlrecOnline *online, int action)
+{
+	Bandit	   *bandit = open_bandit(online);
+	const double *a = rlrec_linear_a(bandit->d, statistics_of(bandit, action));
+	double		trace = 0;
+
+	for (int i = 0; i < bandit->d; i++)
+		trace += a[rlrec_packed_row(bandit->d, i)];
+	if (!(bandit->lambda > 4 * bandit->d * DBL_EPSILON * trace))
+		make_factor(online, bandit, action, "Nothing was learned. Scale the state, or raise the option lambda.");
+}
+
 const RlrecOnlineLearner rlrec_linucb_online = {
 	.name = "linucb",
 	.options = linucb_options,
@@ -385,7 +408,8 @@ const RlrecOnlineLearner rlrec_linucb_online = {
 	.initialize = initialize,
 	.policy = policy,
 	.values = values,
-	.observe = observe
+	.observe = observe,
+	.check = check
 };
 
 const RlrecOnlineLearner rlrec_lints_online = {
@@ -395,5 +419,6 @@ const RlrecOnlineLearner rlrec_lints_online = {
 	.initialize = initialize,
 	.policy = policy,
 	.values = values,
-	.observe = observe
+	.observe = observe,
+	.check = check
 };

@@ -70,6 +70,9 @@ typedef struct RlrecOnlineLearner
 	 */
 	void		(*observe) (RlrecOnline *online, const float *state, int action, double reward);
 
+	/* An error when what was observed last, of this action, leaves it unable to act, upon which the caller throws away everything here. */
+	void		(*check) (RlrecOnline *online, int action);
+
 	/* Transitions that it wants kept. */
 	int32		(*capacity) (const RlrecOnline *online);
 

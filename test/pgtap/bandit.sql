@@ -140,6 +140,18 @@ SELECT is(rows_of('undo'), '2 1 0', 'and the rest does');
 SELECT is((SELECT array_agg(round(value::numeric, 5)) FROM rlrec_values('undo', context(5))),
 	(SELECT array_agg(round((rlrec_linear_predict(statistics, context(5) || 1::float8)).value::numeric, 5)) FROM rlrec_bandit_statistics('undo')), 'the values are of what stays');
 
+SELECT make('prepared', 'linucb');
+BEGIN;
+SELECT rlrec_observe('prepared', context(i), 'a', 1, NULL, true) FROM generate_series(1, 300) i;
+PREPARE TRANSACTION 'rlrec bandit';
+SELECT is(rows_of('prepared'), '0 0 0', 'what is prepared is not learned yet');
+COMMIT PREPARED 'rlrec bandit';
+SELECT is(rows_of('prepared'), '300 0 0', 'and is when that commits, also past what was written in between');
+SELECT ok(value > 0.9, 'by the values too') FROM rlrec_values('prepared', context(5)) WHERE action = 'a';
+SELECT count(*) FROM rlrec_act('prepared', context(1)) \g /dev/null
+SELECT rlrec_observe('prepared', context(1), 'b', 1, NULL, true);
+SELECT is(rows_of('prepared'), '300 1 0', 'which go on from there');
+
 -- ---------------------------------------------------------------- regret
 -- The best action depends on the context and is worth 0.5 more than the worst at least; all rewards are above 0, so that who never explores stays
 -- with what he tried first. Every learner meets the same rounds.
@@ -191,6 +203,15 @@ SELECT throws_ok($$SELECT rlrec_act('undo', '{1,2}')$$, '2202E', NULL, 'a contex
 SELECT throws_ok($$SELECT rlrec_observe('undo', '{1,2,3,NaN}', 'a', 1, NULL, true)$$, '22023', NULL, 'a context that is not finite');
 SELECT throws_ok($$SELECT rlrec_observe('undo', context(1), 'a', 'NaN', NULL, true)$$, '22023', NULL, 'a reward that is not finite');
 SELECT is(rows_of('undo'), '2 1 0', 'of which nothing was learned');
+-- A context that hides lambda is refused, for no later one could make up for it; large ones that differ are not.
+SELECT make('scale', 'linucb'), make('scale_forgets', 'lints', '{"forget": 0.99}');
+SELECT throws_ok(format($$SELECT rlrec_observe(%L, '{1e9,1e9,0,0}', 'a', 1, NULL, true)$$, agent), '22003', NULL, agent || ': a context that hides lambda')
+	FROM unnest('{scale,scale_forgets}'::text[]) agent;
+SELECT lives_ok(format($$SELECT rlrec_observe(%L, ARRAY(SELECT (x - 0.5) * 2e7 FROM unnest(context(i)) x), 'a', i, NULL, true) FROM generate_series(1, 300) i$$, agent),
+	agent || ': large contexts') FROM unnest('{scale,scale_forgets}'::text[]) agent;
+SELECT throws_ok($$SELECT rlrec_observe('scale', '{1e16,1e16,0,0}', 'a', 1, NULL, true)$$, '22003', NULL, 'refused after those as well');
+SELECT is(rows_of(agent), '300 0 0', agent || ': of what was refused nothing was learned') FROM unnest('{scale,scale_forgets}'::text[]) agent;
+SELECT is(count(*), 3::bigint, agent || ': values of what is read again') FROM unnest('{scale,scale_forgets}'::text[]) agent, LATERAL rlrec_values(agent, context(1)) GROUP BY agent;
 SELECT rlrec_create_agent('table', options => '{"actions": ["a"]}'), rlrec_create_agent('net', options => '{"actions": ["a"], "state_size": 1}');
 SELECT throws_ok(format('SELECT rlrec_bandit_statistics(%L)', agent), '42809', NULL, 'no linear bandit: ' || agent) FROM unnest('{table,net}'::text[]) agent;
 SELECT rlrec_create_agent('large', learner => 'lints', options => '{"actions": ["a", "b", "c", "d"], "state_size": 2000}');
