@@ -388,6 +388,19 @@ SELECT is(rlrec_process('theirs'), 1::bigint, 'more triggers on the events do no
 SELECT is(rlrec_process('told'), 0::bigint, 'nor for another agent');
 SELECT throws_ok($$ SELECT rlrec_feedback_trigger() $$, '39P01', NULL, 'the function is nothing but a trigger''s');
 
+-- A trigger of that name which rlrec_attach() did not make is not taken away.
+CREATE TRIGGER rlrec_theirs2 AFTER INSERT ON theirs FOR EACH STATEMENT EXECUTE FUNCTION rlrec_feedback_trigger();
+SELECT is(as_role('f_owner', $$ SELECT rlrec_create_agent('theirs2', 'theirs') $$), '', 'an agent of the name of a trigger');
+SELECT is(as_role('f_owner', $$ SELECT rlrec_attach('theirs2', 'none') $$) || as_role('f_owner', $$ SELECT rlrec_detach('theirs2') $$), '', 'comes and goes without it');
+SELECT isnt_empty($$ SELECT FROM pg_trigger WHERE tgrelid = 'theirs'::regclass AND tgname = 'rlrec_theirs2' $$, 'the trigger stays');
+DROP TRIGGER rlrec_theirs2 ON theirs;
+SELECT is(as_role('f_owner', $$ SELECT rlrec_attach('theirs2') $$), '', 'attached by a trigger of its own');
+DROP TRIGGER rlrec_theirs2 ON theirs;
+CREATE TRIGGER rlrec_theirs2 AFTER INSERT ON theirs FOR EACH ROW EXECUTE FUNCTION later();
+SELECT is(as_role('f_owner', $$ SELECT rlrec_drop_agent('theirs2') $$), '', 'that somebody else replaces');
+SELECT isnt_empty($$ SELECT FROM pg_trigger WHERE tgrelid = 'theirs'::regclass AND tgname = 'rlrec_theirs2' $$, 'it leaves his');
+DROP TRIGGER rlrec_theirs2 ON theirs;
+
 -- ---- the end
 
 SELECT rlrec_detach('theirs');
