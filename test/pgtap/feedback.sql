@@ -401,6 +401,36 @@ SELECT is(as_role('f_owner', $$ SELECT rlrec_drop_agent('theirs2') $$), '', 'tha
 SELECT isnt_empty($$ SELECT FROM pg_trigger WHERE tgrelid = 'theirs'::regclass AND tgname = 'rlrec_theirs2' $$, 'it leaves his');
 DROP TRIGGER rlrec_theirs2 ON theirs;
 
+-- Who inserts through a view needs no right on what is behind it.
+CREATE SCHEMA private;
+CREATE TYPE private.kind AS ENUM ('click', 'buy');
+CREATE TABLE private.events (user_id int, item_id int, event private.kind, at timestamptz DEFAULT now());
+CREATE VIEW shown AS SELECT user_id, item_id, event FROM private.events;
+GRANT INSERT ON shown TO f_app;
+SELECT rlrec_create_agent('private', 'private.events', options => '{"reward": "CASE event WHEN ''buy''::private.kind THEN 5 ELSE 1 END"}');
+SELECT rlrec_attach('private');
+SELECT is(as_role('f_app', $$ INSERT INTO shown VALUES (1, 2, NULL) RETURNING 'in' $$), 'in', 'who may only insert through a view');
+SELECT is(rlrec_process('private'), 1::bigint, 'teaches');
+
+-- A column that is gone costs what the agent would learn, not the INSERT.
+ALTER TABLE private.events RENAME item_id TO product_id;
+SELECT lives_ok('INSERT INTO private.events (user_id, product_id) VALUES (1, 2)', 'who inserts is not held up by a column that was renamed');
+SELECT rlrec_alter_agent('private', item_column => 'product_id');
+INSERT INTO private.events (user_id, product_id) VALUES (1, 2);
+SELECT is(rlrec_process('private'), 1::bigint, 'an agent that was told of it learns again');
+ALTER TABLE private.events DROP COLUMN event CASCADE;
+SELECT lives_ok('INSERT INTO private.events (user_id, product_id) SELECT 1, 2 FROM generate_series(1, 2)', 'nor by one that the reward is made of');
+ALTER TABLE private.events ADD COLUMN event private.kind;
+BEGIN;
+INSERT INTO private.events (user_id, product_id) VALUES (1, 2);
+ALTER TABLE private.events RENAME user_id TO customer_id;
+INSERT INTO private.events (customer_id, product_id) VALUES (1, 2);
+COMMIT;
+SELECT is((SELECT count(*) FROM private.events), 7::bigint, 'all of them are inserted');
+SELECT rlrec_alter_agent('private', user_column => 'customer_id');
+SELECT is(rlrec_process('private'), 1::bigint, 'what was told before counts');
+SELECT lives_ok($$ ALTER TABLE bulk DROP CONSTRAINT bulk_pkey; INSERT INTO bulk VALUES (999999, 1, 1) $$, 'nor by a primary key that is gone');
+
 -- ---- the end
 
 SELECT rlrec_detach('theirs');
@@ -412,6 +442,7 @@ SELECT is_empty($$ SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgname
 	'dropped agents leave no trigger');
 SELECT is_empty('SELECT FROM rlrec.' || t, 'and no row in ' || t) FROM unnest('{watermark,subscription,outcome}'::text[]) t;
 DROP TABLE poison, theirs;
+DROP SCHEMA private CASCADE;
 DROP OWNED BY f_owner, f_app, f_stranger;
 DROP ROLE f_owner, f_app, f_stranger;
 SELECT finish();
