@@ -167,7 +167,7 @@ rlrec_detach(PG_FUNCTION_ARGS)
 	(void) rlrec_process_lock(agent, true);
 	values[0] = Int64GetDatum(agent->id);
 	SPI_connect();
-	rlrec_feedback_drop_trigger(agent->name, agent->events);
+	rlrec_feedback_drop_trigger(agent->id, agent->name, agent->events);
 	rlrec_catalog_execute("WITH s AS (DELETE FROM rlrec.subscription WHERE agent = $1), w AS (DELETE FROM rlrec.worker WHERE agent = $1)"
 						  " DELETE FROM rlrec.watermark WHERE agent = $1", 1, types, values, NULL);
 	rlrec_online_forget(agent->id);

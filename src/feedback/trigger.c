@@ -21,11 +21,13 @@
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
+#include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
@@ -115,6 +117,53 @@ taught_agent(const Trigger *trigger, Relation relation, RlrecFeedbackMode *mode)
 }
 
 static void
+warn(const RlrecAgent *agent, const char *why, const char *hint)
+{
+	ereport(WARNING,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("agent \"%s\" does not learn from what is inserted into %s", agent->name, rlrec_qualified_name(agent->events)),
+			 errdetail("The reason: %s.", why),
+			 hint ? errhint("%s", hint) :
+			 errhint("Mend it with rlrec_alter_agent(), or run SELECT rlrec_detach(%s).", quote_literal_cstr(agent->name))));
+}
+
+/* What reads the rows; NULL, with a WARNING, when they no longer are what the agent was made for, as no INSERT should fail of that. */
+static RlrecRowReader *
+create_reader(RlrecAgent *agent, Relation relation, Attachment *attachment)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	RlrecRowReader *volatile reader = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		reader = rlrec_row_reader_create(agent, relation, tell, attachment);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+		int			category;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+		if (category != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION && category != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		warn(agent, error->message, error->hint);
+		reader = NULL;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return reader;
+}
+
+static void
 learn_about(Attachment *attachment, const Trigger *trigger, Relation relation)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec trigger", ALLOCSET_SMALL_SIZES);
@@ -133,15 +182,20 @@ learn_about(Attachment *attachment, const Trigger *trigger, Relation relation)
 		attachment->events = agent->events;
 		attachment->anchor = agent->anchor;
 		if (attachment->mode == RLREC_FEEDBACK_ROW)
-			reader = rlrec_row_reader_create(agent, relation, tell, attachment);
+			reader = create_reader(agent, relation, attachment);
 		else
 			key = rlrec_range_key(relation);
+		if (attachment->mode == RLREC_FEEDBACK_RANGE && key == InvalidAttrNumber)
+			warn(agent, "the table has no integer primary key", NULL);
+		if (reader == NULL && key == InvalidAttrNumber)
+			agent = NULL;
 	}
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, TopMemoryContext);
+	/* A call further up may still be using what was known before. */
 	if (attachment->context)
-		MemoryContextDelete(attachment->context);
+		MemoryContextSetParent(attachment->context, TopTransactionContext);
 	attachment->context = context;
 	attachment->agent = agent;
 	attachment->reader = reader;
@@ -269,7 +323,7 @@ rlrec_feedback_trigger(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	if (attachment->mode == RLREC_FEEDBACK_ROW && TRIGGER_FIRED_FOR_ROW(data->tg_event))
 		on_row(attachment, data);
-	else if (attachment->mode == RLREC_FEEDBACK_RANGE && attachment->key != InvalidAttrNumber && data->tg_newtable &&
+	else if (attachment->mode == RLREC_FEEDBACK_RANGE && data->tg_newtable &&
 			 TRIGGER_FIRED_BY_INSERT(data->tg_event) && !TRIGGER_FIRED_FOR_ROW(data->tg_event))
 		rlrec_range_tell(attachment->agent->id, data->tg_relation, attachment->key, data->tg_newtable);
 	return PointerGetDatum(NULL);

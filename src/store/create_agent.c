@@ -264,7 +264,7 @@ delete_orphan(const char *name)
 		bool		isnull;
 		int64		id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 
-		rlrec_feedback_drop_trigger(name, DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull)));
+		rlrec_feedback_drop_trigger(id, name, DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull)));
 		delete_agent_rows(id);
 	}
 }
@@ -431,7 +431,7 @@ rlrec_drop_agent(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	if (rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_DETACHED)
-		rlrec_feedback_drop_trigger(agent->name, agent->events);
+		rlrec_feedback_drop_trigger(agent->id, agent->name, agent->events);
 	delete_agent_rows(agent->id);
 	rlrec_past_forget(agent);
 	rlrec_catalog_execute(psprintf("DROP SEQUENCE %s", rlrec_qualified_name(agent->anchor)), 0, NULL, NULL, NULL);

@@ -24,7 +24,10 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
-#include "parser/analyze.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "parser/parse_target.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteManip.h"
 #include "storage/itemptr.h"
@@ -521,33 +524,42 @@ struct RlrecRowReader
 	ProjectionInfo *projection; /* the query's columns, from a row of the relation */
 };
 
-/* The query's columns as expressions over a row of the relation; the tie is NULL. */
+/*
+ * The query's columns as expressions over a row of the relation; the tie is NULL. The table is given to the parser as it is, not by name, as
+ * who inserts into it may be without rights on its schema.
+ */
 static List *
 row_columns(const RlrecAgent *agent, Relation relation, Oid *time_type)
 {
 	char	   *text = events_query(agent, false, false, time_type);
 	RawStmt    *raw = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
-	Query	   *query = parse_analyze_fixedparams(raw, text, NULL, 0, NULL);
-	Node	   *columns = (Node *) query->targetList;
+	ParseState *state = make_parsestate(NULL);
+	Relation	events = relation_open(agent->events, AccessShareLock);
+	List	   *columns;
 	ListCell   *cell;
 
-	list_nth_node(TargetEntry, query->targetList, COLUMN_TIE)->expr = (Expr *) makeNullConst(INT8OID, -1, InvalidOid);
+	state->p_sourcetext = text;
+	addNSItemToQuery(state, addRangeTableEntryForRelation(state, events, AccessShareLock, NULL, false, true), false, true, true);
+	columns = transformTargetList(state, castNode(SelectStmt, raw->stmt)->targetList, EXPR_KIND_SELECT_TARGET);
+	resolveTargetListUnknowns(state, columns);
+	assign_list_collations(state, columns);
+	free_parsestate(state);
+	list_nth_node(TargetEntry, columns, COLUMN_TIE)->expr = (Expr *) makeNullConst(INT8OID, -1, InvalidOid);
 	if (RelationGetRelid(relation) != agent->events)
 	{
-		Relation	events = relation_open(agent->events, AccessShareLock);
 		AttrMap    *map = rlrec_attribute_map(RelationGetDescr(relation), RelationGetDescr(events));
 		bool		whole_row;
 
-		columns = map_variable_attnos(columns, 1, 0, map, InvalidOid, &whole_row);
-		relation_close(events, NoLock);
+		columns = (List *) map_variable_attnos((Node *) columns, 1, 0, map, InvalidOid, &whole_row);
 	}
-	foreach(cell, (List *) columns)
+	relation_close(events, NoLock);
+	foreach(cell, columns)
 	{
 		TargetEntry *column = lfirst_node(TargetEntry, cell);
 
 		column->expr = expression_planner(column->expr);
 	}
-	return (List *) columns;
+	return columns;
 }
 
 RlrecRowReader *
@@ -558,15 +570,15 @@ rlrec_row_reader_create(const RlrecAgent *agent, Relation relation, RlrecEventSi
 	Oid			time_type;
 	List	   *columns;
 
-	rlrec_run_as(&saved, GetUserId(), 0);
+	rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
 	columns = row_columns(agent, relation, &time_type);
 	receiver_init(&reader->receiver, agent, time_type, sink, argument);
-	rlrec_run_back(&saved);
 	reader->receiver.skip_missing = true;
 	reader->receiver.lenient = true;
 	reader->context = CreateStandaloneExprContext();
 	reader->projection = ExecBuildProjectionInfo(columns, reader->context,
 												 MakeSingleTupleTableSlot(ExecTypeFromTL(columns), &TTSOpsVirtual), NULL, NULL);
+	rlrec_run_back(&saved);
 	return reader;
 }
 

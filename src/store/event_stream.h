@@ -61,7 +61,8 @@ extern void rlrec_events_stream_range(const RlrecAgent *agent, int64 low, int64 
 
 /*
  * Decodes rows of the agent's events table, or of a partition of it, one by one, as the query would. What is an error there is passed over, but not
- * the errors of the agent's expression. Lives in the context in which it is created.
+ * the errors of the agent's expression. Created as the agent's owner; lives in the context in which it is created. Reading runs no code that is
+ * not PostgreSQL's own.
  */
 typedef struct RlrecRowReader RlrecRowReader;
 extern RlrecRowReader *rlrec_row_reader_create(const RlrecAgent *agent, Relation relation, RlrecEventSink sink, void *argument);

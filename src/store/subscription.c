@@ -4,10 +4,14 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
+#include "commands/extension.h"
 #include "commands/trigger.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -44,17 +48,40 @@ rlrec_feedback_mode(int64 agent)
 	return mode;
 }
 
+static bool
+is_feedback_trigger(Oid trigger)
+{
+	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			function = InvalidOid;
+	char	   *name;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(trigger));
+	scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		function = ((Form_pg_trigger) GETSTRUCT(tuple))->tgfoid;
+	systable_endscan(scan);
+	table_close(triggers, AccessShareLock);
+	name = get_func_name(function);
+	return name && strcmp(name, "rlrec_feedback_trigger") == 0 &&
+		getExtensionOfObject(ProcedureRelationId, function) == get_extension_oid("rlrec", false);
+}
+
 void
-rlrec_feedback_drop_trigger(const char *agent, Oid events)
+rlrec_feedback_drop_trigger(int64 agent, const char *name, Oid events)
 {
 	ObjectAddress address = {TriggerRelationId, InvalidOid, 0};
+	RlrecFeedbackMode mode = rlrec_feedback_mode(agent);
 
 	/* The queue drops for good what no attached agent waits for; so that nobody is attached has to be on disk when others see it. */
 	ForceSyncCommit();
-	if (get_rel_name(events) == NULL)
+	if ((mode != RLREC_FEEDBACK_ROW && mode != RLREC_FEEDBACK_RANGE) || get_rel_name(events) == NULL)
 		return;
-	address.objectId = get_trigger_oid(events, psprintf(RLREC_TRIGGER_PREFIX "%s", agent), true);
-	if (OidIsValid(address.objectId))
+	address.objectId = get_trigger_oid(events, psprintf(RLREC_TRIGGER_PREFIX "%s", name), true);
+	if (OidIsValid(address.objectId) && is_feedback_trigger(address.objectId))
 		performDeletion(&address, DROP_RESTRICT, 0);
 }
 

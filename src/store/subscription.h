@@ -20,8 +20,8 @@ typedef enum RlrecFeedbackMode
 /* The active snapshot is used. */
 extern RlrecFeedbackMode rlrec_feedback_mode(int64 agent);
 
-/* Drops the trigger of the agent from its events table, if it is there. */
-extern void rlrec_feedback_drop_trigger(const char *agent, Oid events);
+/* Drops the trigger that rlrec_attach() made for the agent of that id and name on its events table, if it is there; nobody's else. */
+extern void rlrec_feedback_drop_trigger(int64 agent, const char *name, Oid events);
 
 /* Makes all sessions read anew, from the commit on, what they remember of an agent's trigger. */
 extern void rlrec_feedback_changed(const RlrecAgent *agent);

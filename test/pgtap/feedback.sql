@@ -436,6 +436,49 @@ SELECT is(rlrec_process('theirs'), 1::bigint, 'more triggers on the events do no
 SELECT is(rlrec_process('told'), 0::bigint, 'nor for another agent');
 SELECT throws_ok($$ SELECT rlrec_feedback_trigger() $$, '39P01', NULL, 'the function is nothing but a trigger''s');
 
+-- A trigger of that name which rlrec_attach() did not make is not taken away.
+CREATE TRIGGER rlrec_theirs2 AFTER INSERT ON theirs FOR EACH STATEMENT EXECUTE FUNCTION rlrec_feedback_trigger();
+SELECT is(as_role('f_owner', $$ SELECT rlrec_create_agent('theirs2', 'theirs') $$), '', 'an agent of the name of a trigger');
+SELECT is(as_role('f_owner', $$ SELECT rlrec_attach('theirs2', 'none') $$) || as_role('f_owner', $$ SELECT rlrec_detach('theirs2') $$), '', 'comes and goes without it');
+SELECT isnt_empty($$ SELECT FROM pg_trigger WHERE tgrelid = 'theirs'::regclass AND tgname = 'rlrec_theirs2' $$, 'the trigger stays');
+DROP TRIGGER rlrec_theirs2 ON theirs;
+SELECT is(as_role('f_owner', $$ SELECT rlrec_attach('theirs2') $$), '', 'attached by a trigger of its own');
+DROP TRIGGER rlrec_theirs2 ON theirs;
+CREATE TRIGGER rlrec_theirs2 AFTER INSERT ON theirs FOR EACH ROW EXECUTE FUNCTION later();
+SELECT is(as_role('f_owner', $$ SELECT rlrec_drop_agent('theirs2') $$), '', 'that somebody else replaces');
+SELECT isnt_empty($$ SELECT FROM pg_trigger WHERE tgrelid = 'theirs'::regclass AND tgname = 'rlrec_theirs2' $$, 'it leaves his');
+DROP TRIGGER rlrec_theirs2 ON theirs;
+
+-- Who inserts through a view needs no right on what is behind it.
+CREATE SCHEMA private;
+CREATE TYPE private.kind AS ENUM ('click', 'buy');
+CREATE TABLE private.events (user_id int, item_id int, event private.kind, at timestamptz DEFAULT now());
+CREATE VIEW shown AS SELECT user_id, item_id, event FROM private.events;
+GRANT INSERT ON shown TO f_app;
+SELECT rlrec_create_agent('private', 'private.events', options => '{"reward": "CASE event WHEN ''buy''::private.kind THEN 5 ELSE 1 END"}');
+SELECT rlrec_attach('private');
+SELECT is(as_role('f_app', $$ INSERT INTO shown VALUES (1, 2, NULL) RETURNING 'in' $$), 'in', 'who may only insert through a view');
+SELECT is(rlrec_process('private'), 1::bigint, 'teaches');
+
+-- A column that is gone costs what the agent would learn, not the INSERT.
+ALTER TABLE private.events RENAME item_id TO product_id;
+SELECT lives_ok('INSERT INTO private.events (user_id, product_id) VALUES (1, 2)', 'who inserts is not held up by a column that was renamed');
+SELECT rlrec_alter_agent('private', item_column => 'product_id');
+INSERT INTO private.events (user_id, product_id) VALUES (1, 2);
+SELECT is(rlrec_process('private'), 1::bigint, 'an agent that was told of it learns again');
+ALTER TABLE private.events DROP COLUMN event CASCADE;
+SELECT lives_ok('INSERT INTO private.events (user_id, product_id) SELECT 1, 2 FROM generate_series(1, 2)', 'nor by one that the reward is made of');
+ALTER TABLE private.events ADD COLUMN event private.kind;
+BEGIN;
+INSERT INTO private.events (user_id, product_id) VALUES (1, 2);
+ALTER TABLE private.events RENAME user_id TO customer_id;
+INSERT INTO private.events (customer_id, product_id) VALUES (1, 2);
+COMMIT;
+SELECT is((SELECT count(*) FROM private.events), 7::bigint, 'all of them are inserted');
+SELECT rlrec_alter_agent('private', user_column => 'customer_id');
+SELECT is(rlrec_process('private'), 1::bigint, 'what was told before counts');
+SELECT lives_ok($$ ALTER TABLE bulk DROP CONSTRAINT bulk_pkey; INSERT INTO bulk VALUES (999999, 1, 1) $$, 'nor by a primary key that is gone');
+
 -- ---- the end
 
 SELECT rlrec_detach('theirs');
@@ -447,6 +490,7 @@ SELECT is_empty($$ SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgname
 	'dropped agents leave no trigger');
 SELECT is_empty('SELECT FROM rlrec.' || t, 'and no row in ' || t) FROM unnest('{watermark,subscription,outcome}'::text[]) t;
 DROP TABLE poison, theirs;
+DROP SCHEMA private CASCADE;
 DROP OWNED BY f_owner, f_app, f_stranger;
 DROP ROLE f_owner, f_app, f_stranger;
 SELECT finish();

@@ -35,6 +35,18 @@ sql("ROLLBACK PREPARED 'two'");
 is(process(), 1, 'COMMIT PREPARED teaches, ROLLBACK PREPARED does not');
 is(process(), 0, 'once');
 
+# ---- columns that are gone
+
+sql(q{
+	CREATE TABLE others (user_id int, item_id int, at timestamptz DEFAULT now());
+	SELECT rlrec_create_agent('other', events => 'others');
+	SELECT rlrec_attach('other');
+	ALTER TABLE others RENAME item_id TO product_id});
+$node->psql('postgres', 'INSERT INTO others VALUES (1, 1); INSERT INTO others VALUES (1, 2)', stderr => \my $warnings);
+is(() = $warnings =~ /WARNING:  agent "other" does not learn from what is inserted into/g, 1, 'a session is told once that an agent does not learn');
+like($warnings, qr/column "item_id" of .*others.* does not exist.*rlrec_alter_agent\('other', item_column/s, 'why, and what to do');
+sql(q{SELECT rlrec_drop_agent('other')});
+
 # ---- crashes
 
 sql("SET synchronous_commit = on; $insert");
