@@ -5,6 +5,8 @@
  * An event's lesson is its user's events without it and with it, read from the events table, so that learners count what training would have
  * counted; each event is preceded by those before it in the user's order of (time, tie). What the worker tells only says which to learn.
  *
+ * What was told of a user who cannot be one any more, as the column's type is another now, is an event whose row is gone.
+ *
  * Each event is in the version, because training saw it, or in the rows, or neither, and no event is to be in both. So it is kept with each
  * version which transactions its training saw, and with the rows which events of the table they stand for. When the rows are found to be on
  * top of another version than the one deployed, they are made anew of the events that the table has now and that version was not trained on;
@@ -30,6 +32,7 @@
 #include "store/cache.h"
 #include "store/catalog.h"
 #include "store/event_stream.h"
+#include "store/events.h"
 #include "store/online.h"
 #include "store/reward.h"
 #include "store/state_key.h"
@@ -298,6 +301,15 @@ teach(Learner *learner, UserLog *log, MemoryContext scratch)
 	MemoryContextReset(scratch);
 }
 
+static bool
+has_lesson(const UserLog *log)
+{
+	for (int p = 0; p < log->n; p++)
+		if (log->place[p].lesson)
+			return true;
+	return false;
+}
+
 /* Reads the logs of the users who have one, and learns their lessons; marks() says which, unless they are marked as they are read. */
 static void
 teach_users(Learner *learner, void (*mark) (Learner *learner, UserLog *log, void *argument), void *argument)
@@ -312,13 +324,14 @@ teach_users(Learner *learner, void (*mark) (Learner *learner, UserLog *log, void
 		UserLog    *log = &learner->logs[u];
 
 		CHECK_FOR_INTERRUPTS();
-		if (each)
+		if (each && rlrec_id_is_of_column(learner->agent, learner->agent->user_column, log->user))
 			rlrec_events_stream_xids(learner->agent, log->user, collect, learner);
 		if (log->n > 1)
 			qsort(log->place, log->n, sizeof(Place), rlrec_place_compare);
 		if (mark != NULL)
 			mark(learner, log, argument);
-		teach(learner, log, scratch);
+		if (has_lesson(log))
+			teach(learner, log, scratch);
 		if (log->place != NULL)
 			pfree(log->place);
 		log->place = NULL;

@@ -1,6 +1,6 @@
 -- What agents learn between trainings: counts as training would have counted, each event once whatever version serves, and seen when it is served.
 SET client_min_messages = warning;
-SELECT plan(83);
+SELECT plan(87);
 
 CREATE TABLE items (id int PRIMARY KEY, name text);
 INSERT INTO items SELECT i, 'thing ' || i FROM generate_series(1, 40) i;
@@ -256,6 +256,26 @@ SELECT FROM more(10302, 15301);
 SELECT is(rlrec_process('untimed_a'), 15000::bigint, 'events without time');
 SELECT FROM train('untimed_b');
 SELECT cmp_ok(deviation('untimed_a', 'untimed_b'), '<', 1e-5::float8, 'are in the order of their key');
+
+-- ---------------------------------------------------------------- a column of another type while events wait
+CREATE TABLE retyped (id bigserial PRIMARY KEY, name text, number int, key uuid, item_id int);
+CREATE INDEX ON retyped (name);
+CREATE INDEX ON retyped (number);
+CREATE INDEX ON retyped (key);
+INSERT INTO retyped (name, number, key, item_id) SELECT 'n' || n % 9, n % 9, gen_random_uuid(), n % 7 FROM generate_series(1, 50) n;
+SELECT rlrec_create_agent('retyped', 'retyped', user_column => 'name', item_column => 'item_id', learner => 'markov');
+SELECT FROM train('retyped');
+SELECT FROM rlrec_attach('retyped');
+INSERT INTO retyped (name, number, item_id) VALUES ('n1', 1, 2), ('99999999999', 1, 3), ('1 ', 1, 4), ('', 1, 5), ('1', 1, 3);
+SELECT FROM rlrec_alter_agent('retyped', user_column => 'number');
+SELECT is(rlrec_process('retyped'), 5::bigint, 'ids that are no integers');
+INSERT INTO retyped (number, key, item_id) VALUES (1, gen_random_uuid(), 2), (2, gen_random_uuid(), 3);
+SELECT FROM rlrec_alter_agent('retyped', user_column => 'key');
+SELECT is(rlrec_process('retyped'), 2::bigint, 'and no uuids');
+SELECT is((SELECT visits FROM rlrec.online WHERE agent = 'retyped'), 7::bigint, 'are counted as events whose rows are gone');
+INSERT INTO retyped (key, item_id) SELECT key, 6 FROM retyped WHERE key IS NOT NULL LIMIT 1;
+SELECT FROM rlrec_process('retyped');
+SELECT is((SELECT visits FROM rlrec.online WHERE agent = 'retyped'), 8::bigint, 'and the agent goes on');
 
 -- ---------------------------------------------------------------- bounds, and the end
 SELECT FROM make('small', 'markov', '{"online_states": 3, "online_entries": 2}');
