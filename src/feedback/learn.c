@@ -16,6 +16,7 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -49,6 +50,7 @@ typedef struct LoggedItem
 typedef struct Place
 {
 	RlrecPlace	base;			/* item is an index in Learner.items */
+	TransactionId xid;			/* that wrote the row */
 	bool		old;			/* in the version or in the rows already */
 	bool		known;			/* likewise, or told of and learned before */
 	bool		lesson;			/* to be learned */
@@ -153,6 +155,7 @@ collect(void *argument, const RlrecEvent *event)
 	place->base.reward = event->reward;
 	if (event->type != NULL)
 		place->base.type = rlrec_dictionary_find(&learner->model->types, event->type, event->type_length) + 1;
+	place->xid = event->xid;
 	place->old = learner->has_seen && rlrec_seen(&learner->seen, event->xid);
 	place->known = place->old || (learner->has_told && rlrec_seen(&learner->told, event->xid));
 	place->lesson = learner->anew && !place->old && rlrec_seen(&learner->now, event->xid);
@@ -406,7 +409,8 @@ typedef struct Told
 
 /*
  * The place of an event that was told: of its time, unless the agent has no column of time, and its item, the first one that was not told
- * before. -1 when there is none, for it came from rlrec_feedback(), or is gone or changed.
+ * before. What an earlier transaction wrote is another event; a subtransaction is later than its parent. -1 when there is none, for it came
+ * from rlrec_feedback(), or is gone or changed.
  */
 static int
 find_told(const Learner *learner, const UserLog *log, const RlrecFeedbackEvent *event, int32 item)
@@ -431,7 +435,7 @@ find_told(const Learner *learner, const UserLog *log, const RlrecFeedbackEvent *
 
 		if (timed && place->base.time > event->time)
 			break;
-		if (place->base.item != item || place->lesson)
+		if (place->base.item != item || place->lesson || TransactionIdPrecedes(place->xid, event->xid))
 			continue;
 		if (!place->known)
 			return p;

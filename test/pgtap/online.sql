@@ -1,6 +1,6 @@
 -- What agents learn between trainings: counts as training would have counted, each event once whatever version serves, and seen when it is served.
 SET client_min_messages = warning;
-SELECT plan(87);
+SELECT plan(90);
 
 CREATE TABLE items (id int PRIMARY KEY, name text);
 INSERT INTO items SELECT i, 'thing ' || i FROM generate_series(1, 40) i;
@@ -256,6 +256,31 @@ SELECT FROM more(10302, 15301);
 SELECT is(rlrec_process('untimed_a'), 15000::bigint, 'events without time');
 SELECT FROM train('untimed_b');
 SELECT cmp_ok(deviation('untimed_a', 'untimed_b'), '<', 1e-5::float8, 'are in the order of their key');
+
+-- An event that is gone before it is learned, and an equal one that was learned before
+INSERT INTO untimed (user_id, item_id) VALUES (1, 40);
+SELECT FROM rlrec_process('untimed_a');
+CREATE TABLE rows_before AS SELECT t.state, e.action, e.q FROM rlrec.qtable t JOIN rlrec.agent a ON a.id = t.agent, rlrec_qtable_entries(t.entries) e
+	WHERE a.name = 'untimed_a' AND t.part = 4;
+WITH one AS (INSERT INTO untimed (user_id, item_id) VALUES (1, 40) RETURNING id) SELECT id FROM one \gset
+DELETE FROM untimed WHERE id = :id;
+SELECT is(rlrec_process('untimed_a'), 1::bigint, 'an event that is gone');
+SELECT bag_eq($$ SELECT t.state, e.action, e.q FROM rlrec.qtable t JOIN rlrec.agent a ON a.id = t.agent, rlrec_qtable_entries(t.entries) e
+	WHERE a.name = 'untimed_a' AND t.part = 4 $$, 'SELECT * FROM rows_before', 'does not teach an equal one again');
+SELECT rlrec_drop_agent('untimed_a'), rlrec_drop_agent('untimed_b');
+-- Nor does an event of a subtransaction pass for learned, whose top-level transaction waits
+SELECT rlrec_create_agent('sub_a', 'untimed', items => 'items', learner => 'markov'), rlrec_create_agent('sub_b', 'untimed', items => 'items', learner => 'markov');
+SELECT FROM train('sub_a');
+SELECT FROM rlrec_attach('sub_a');
+BEGIN;
+SELECT FROM more(20001, 20010);
+SAVEPOINT one;
+SELECT FROM more(20011, 32000);
+RELEASE one;
+COMMIT;
+SELECT FROM rlrec_process('sub_a');
+SELECT FROM train('sub_b');
+SELECT cmp_ok(deviation('sub_a', 'sub_b'), '<', 1e-5::float8, 'a subtransaction that is learned in two batches');
 
 -- ---------------------------------------------------------------- a column of another type while events wait
 CREATE TABLE retyped (id bigserial PRIMARY KEY, name text, number int, key uuid, item_id int);
