@@ -1,6 +1,6 @@
 -- What agents learn between trainings: counts as training would have counted, each event once whatever version serves, and seen when it is served.
 SET client_min_messages = warning;
-SELECT plan(90);
+SELECT plan(94);
 
 CREATE TABLE items (id int PRIMARY KEY, name text);
 INSERT INTO items SELECT i, 'thing ' || i FROM generate_series(1, 40) i;
@@ -301,6 +301,24 @@ SELECT is((SELECT visits FROM rlrec.online WHERE agent = 'retyped'), 7::bigint, 
 INSERT INTO retyped (key, item_id) SELECT key, 6 FROM retyped WHERE key IS NOT NULL LIMIT 1;
 SELECT FROM rlrec_process('retyped');
 SELECT is((SELECT visits FROM rlrec.online WHERE agent = 'retyped'), 8::bigint, 'and the agent goes on');
+
+-- ---------------------------------------------------------------- a user of many events, of whom the last 10,000 are looked at
+CREATE TABLE heavy (id bigserial PRIMARY KEY, user_id int, item_id int, at timestamptz, stars float8);
+CREATE INDEX ON heavy (user_id, at);
+INSERT INTO heavy (user_id, item_id, at, stars) SELECT 1, CASE n WHEN 1 THEN 40 ELSE 1 + n % 7 END, timestamptz '2025-01-01' + n * interval '1 s', 1 FROM generate_series(1, 12000) n;
+SELECT FROM unnest('{heavy_a,heavy_b}'::text[]) name, make(name, 'markov', NULL, 'heavy');
+SELECT FROM train('heavy_a');
+SELECT FROM rlrec_attach('heavy_a');
+INSERT INTO heavy (user_id, item_id, at, stars) SELECT 1, 1 + n % 5, timestamptz '2025-02-01' + n * interval '1 s', 1 FROM generate_series(1, 10) n;
+SELECT is(rlrec_process('heavy_a'), 10::bigint, 'a user of many events');
+INSERT INTO heavy (user_id, item_id, at, stars) SELECT 1, 9, timestamptz '2025-01-01 00:00:01.5' + n * interval '3000 s', 1 FROM generate_series(0, 2) n;
+SELECT is(rlrec_process('heavy_a'), 3::bigint, 'who has some late');
+SELECT FROM train('heavy_b');
+SELECT cmp_ok(deviation('heavy_a', 'heavy_b'), '<', 1e-5::float8, 'is learned from as in training');
+INSERT INTO heavy (user_id, item_id, at, stars) VALUES (1, 40, '2025-03-01', 1), (1, 1, '2025-03-02', 1);
+SELECT FROM rlrec_process('heavy_a');
+SELECT is((SELECT array_agg(format('%s %s', e.action, e.q) ORDER BY e.action) FROM rlrec.qtable t JOIN rlrec.agent a ON a.id = t.agent, rlrec_qtable_entries(t.entries) e
+	WHERE a.name = 'heavy_a' AND t.part = 2 AND e.action IN ('1', '40')), '{"1 0","40 1"}', 'an item that he had longer ago is counted as new to him');
 
 -- ---------------------------------------------------------------- bounds, and the end
 SELECT FROM make('small', 'markov', '{"online_states": 3, "online_entries": 2}');
