@@ -64,11 +64,16 @@ REVOKE ALL ON SEQUENCE rlrec.queue_segment FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('rlrec.subscription', '');
 SELECT pg_catalog.pg_extension_config_dump('rlrec.outcome', '');
 
+-- Events tell what users did, so these are for the owner, who may read them; row-level security may hide them from who is served.
 CREATE VIEW rlrec.outcomes WITH (security_barrier) AS
-SELECT o.decision AS decision_id, d.agent, d.user_id, o.place, d.items[o.place] AS item, o.reward, o.events, o.first_at
-FROM rlrec.decisions d
-JOIN rlrec.outcome o ON o.decision OPERATOR(pg_catalog.=) d.id;
-COMMENT ON VIEW rlrec.outcomes IS 'what came of the decisions that you see in rlrec.decisions: a row an item of which feedback came';
+SELECT o.decision AS decision_id, a.name AS agent, d.user_id, o.place, d.shortlist[d.slate[o.place]] AS item, o.reward, o.events, o.first_at
+FROM rlrec.decision d
+JOIN rlrec.outcome o ON o.decision OPERATOR(pg_catalog.=) d.id
+JOIN rlrec.agent a ON a.id OPERATOR(pg_catalog.=) d.agent
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.anchor
+WHERE c.relkind OPERATOR(pg_catalog.=) 'S' AND c.relnamespace OPERATOR(pg_catalog.=) 'rlrec'::pg_catalog.regnamespace
+	AND pg_catalog.pg_has_role(c.relowner, 'USAGE');
+COMMENT ON VIEW rlrec.outcomes IS 'what came of the decisions of agents that you own: a row an item of which feedback came';
 COMMENT ON COLUMN rlrec.outcomes.place IS 'in the order of display, from 1';
 COMMENT ON COLUMN rlrec.outcomes.reward IS 'the sum over the events';
 COMMENT ON COLUMN rlrec.outcomes.first_at IS 'time of the earliest of the events';

@@ -19,6 +19,7 @@ typedef struct RlrecFeedbackEvent
 	int64		time;			/* microseconds since 2000-01-01, as the agent's time column tells it; of the statement where it has none, or a decision is named */
 	float		reward;			/* what the agent's rewards make of it */
 	int64		decision;		/* rlrec.decision.id that rlrec_feedback() named; 0 for an event of the table */
+	TransactionId xid;			/* the top-level transaction that told, once it is read from the queue */
 } RlrecFeedbackEvent;
 
 #endif							/* RLREC_FEEDBACK_H */

@@ -5,6 +5,8 @@
  * An event's lesson is its user's events without it and with it, read from the events table, so that learners count what training would have
  * counted; each event is preceded by those before it in the user's order of (time, tie). What the worker tells only says which to learn.
  *
+ * What was told of a user who cannot be one any more, as the column's type is another now, is an event whose row is gone.
+ *
  * Each event is in the version, because training saw it, or in the rows, or neither, and no event is to be in both. So it is kept with each
  * version which transactions its training saw, and with the rows which events of the table they stand for. When the rows are found to be on
  * top of another version than the one deployed, they are made anew of the events that the table has now and that version was not trained on;
@@ -14,6 +16,7 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -30,10 +33,14 @@
 #include "store/cache.h"
 #include "store/catalog.h"
 #include "store/event_stream.h"
+#include "store/events.h"
 #include "store/online.h"
 #include "store/reward.h"
 #include "store/state_key.h"
 #include "train/train.h"
+
+/* Of the events before one that is learned, and of those after it, learners see this many: of a user who has more, the nearest. */
+#define MOST 10000
 
 /* An item that some event has. */
 typedef struct LoggedItem
@@ -46,6 +53,7 @@ typedef struct LoggedItem
 typedef struct Place
 {
 	RlrecPlace	base;			/* item is an index in Learner.items */
+	TransactionId xid;			/* that wrote the row */
 	bool		old;			/* in the version or in the rows already */
 	bool		known;			/* likewise, or told of and learned before */
 	bool		lesson;			/* to be learned */
@@ -76,6 +84,7 @@ typedef struct Learner
 	int32		n_items;
 	int32		room;
 	LoggedItem *items;
+	int64	   *first;			/* [room] scratch of rlrec_rewards_credit(), all 0 */
 	RlrecIntern *users;			/* number: index in logs */
 	int32		n_logs;
 	int32		logs_room;
@@ -93,8 +102,10 @@ item_number(Learner *learner, const char *id, size_t length)
 	{
 		if (learner->n_items == learner->room)
 		{
+			learner->items = repalloc_huge(learner->items, 2 * learner->room * sizeof(LoggedItem));
+			learner->first = repalloc_huge(learner->first, 2 * learner->room * sizeof(int64));
+			memset(learner->first + learner->room, 0, learner->room * sizeof(int64));
 			learner->room *= 2;
-			learner->items = repalloc_huge(learner->items, learner->room * sizeof(LoggedItem));
 		}
 		learner->items[learner->n_items++] = (LoggedItem) {{pnstrdup(id, length), (int32) length},
 		rlrec_dictionary_find(&learner->model->items, id, length)};
@@ -150,6 +161,7 @@ collect(void *argument, const RlrecEvent *event)
 	place->base.reward = event->reward;
 	if (event->type != NULL)
 		place->base.type = rlrec_dictionary_find(&learner->model->types, event->type, event->type_length) + 1;
+	place->xid = event->xid;
 	place->old = learner->has_seen && rlrec_seen(&learner->seen, event->xid);
 	place->known = place->old || (learner->has_told && rlrec_seen(&learner->told, event->xid));
 	place->lesson = learner->anew && !place->old && rlrec_seen(&learner->now, event->xid);
@@ -222,36 +234,32 @@ pick(const Learner *learner, const UserLog *log, const RlrecPastEvent *events, i
 	}
 	if (learner->rules.horizon > 0)
 	{
-		int64	   *first = palloc_extended(learner->n_items * sizeof(int64), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-
-		rlrec_rewards_credit(&learner->rules, 0, n, item, time, reward, first);
+		rlrec_rewards_credit(&learner->rules, 0, n, item, time, reward, learner->first);
 		for (int32 i = 0; i < n; i++)
+		{
 			picked[i].reward = reward[i];
+			learner->first[item[i]] = 0;
+		}
 	}
 	return picked;
 }
 
-/* The lesson of place p. The events before it count as learned, and of those after it the ones that are known to be. */
+/* The lesson of place p. The events before it count as learned, and of those after it, up to the place `last`, the ones that are known to be. */
 static RlrecLesson
-make_lesson(const Learner *learner, const UserLog *log, const RlrecPastEvent *events, RlrecKey user, int p)
+make_lesson(const Learner *learner, const UserLog *log, const RlrecPastEvent *events, RlrecKey user, int p, int last)
 {
-	RlrecLesson lesson = {user, p, events, p + 1, events, p};
+	int			first = Max(p - MOST, 0);
+	RlrecLesson lesson = {user, p - first, events + first, p - first + 1, events + first, p - first};
+	int			end = Max(Min(last, p + MOST), p) + 1;
 	int32	   *before;
 	int32	   *after;
 
-	if (learner->rules.horizon == 0)
-	{
-		int			next = p + 1;
-
-		while (next < log->n && !log->place[next].known)
-			next++;
-		if (next == log->n)
-			return lesson;
-	}
-	before = palloc(log->n * sizeof(int32));
-	after = palloc(log->n * sizeof(int32));
+	if (learner->rules.horizon == 0 && last < p)
+		return lesson;
+	before = palloc((end - first) * sizeof(int32));
+	after = palloc((end - first) * sizeof(int32));
 	lesson.n_before = lesson.n_after = 0;
-	for (int i = 0; i < log->n; i++)
+	for (int i = first; i < end; i++)
 	{
 		if (i < p || (i > p && log->place[i].known))
 			before[lesson.n_before++] = i;
@@ -272,8 +280,11 @@ teach(Learner *learner, UserLog *log, MemoryContext scratch)
 	RlrecKey	user = rlrec_state_key_read(learner->agent, log->user);
 	RlrecPastEvent *events = events_of(learner, log);
 	MemoryContext context = AllocSetContextCreate(scratch, "rlrec lesson", ALLOCSET_DEFAULT_SIZES);
+	int			last = log->n - 1;
 	ListCell   *cell;
 
+	while (last >= 0 && !log->place[last].known)
+		last--;
 	MemoryContextSwitchTo(context);
 	for (int p = 0; p < log->n; p++)
 	{
@@ -282,7 +293,7 @@ teach(Learner *learner, UserLog *log, MemoryContext scratch)
 		if (!log->place[p].lesson)
 			continue;
 		CHECK_FOR_INTERRUPTS();
-		lesson = make_lesson(learner, log, events, user, p);
+		lesson = make_lesson(learner, log, events, user, p, last);
 		learner->rows->newer++;
 		rlrec_learned_count(learned, &lesson);
 		foreach(cell, learner->parts)
@@ -298,90 +309,7 @@ teach(Learner *learner, UserLog *log, MemoryContext scratch)
 	MemoryContextReset(scratch);
 }
 
-/* Reads the logs of the users who have one, and learns their lessons; marks() says which, unless they are marked as they are read. */
-static void
-teach_users(Learner *learner, void (*mark) (Learner *learner, UserLog *log, void *argument), void *argument)
-{
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "rlrec user", ALLOCSET_DEFAULT_SIZES);
-	bool		each = !learner->anew && users_are_indexed(learner->agent);
-
-	if (!each && learner->n_logs > 0)
-		rlrec_events_stream_xids(learner->agent, NULL, collect, learner);
-	for (int32 u = 0; u < learner->n_logs; u++)
-	{
-		UserLog    *log = &learner->logs[u];
-
-		CHECK_FOR_INTERRUPTS();
-		if (each)
-			rlrec_events_stream_xids(learner->agent, log->user, collect, learner);
-		if (log->n > 1)
-			qsort(log->place, log->n, sizeof(Place), rlrec_place_compare);
-		if (mark != NULL)
-			mark(learner, log, argument);
-		teach(learner, log, scratch);
-		if (log->place != NULL)
-			pfree(log->place);
-		log->place = NULL;
-		log->n = log->room = 0;
-	}
-	MemoryContextDelete(scratch);
-}
-
-/* ---------------------------------------------------------------- what to learn */
-
-static void
-start(Learner *learner)
-{
-	MemoryContext outer = MemoryContextSwitchTo(learner->context);
-
-	learner->ids = rlrec_intern_create();
-	learner->n_items = 0;
-	learner->room = 256;
-	learner->items = palloc_array(LoggedItem, learner->room);
-	learner->users = rlrec_intern_create();
-	learner->n_logs = 0;
-	learner->logs_room = 256;
-	learner->logs = palloc_array(UserLog, learner->logs_room);
-	MemoryContextSwitchTo(outer);
-}
-
-/* The rows anew, of what the version was not trained on. Where that is not known, of nothing. */
-static void
-learn_anew(Learner *learner)
-{
-	Datum		now = rlrec_seen_of(GetActiveSnapshot(), false);
-
-	rlrec_online_reset(learner->rows, learner->agent->deployed);
-	if (!rlrec_online_seen(learner->agent->id, learner->agent->deployed, &learner->seen))
-		return;
-	learner->has_seen = true;
-	learner->anew = true;
-	learner->now = rlrec_seen_open(now);
-	start(learner);
-	rlrec_events_stream_xids(learner->agent, NULL, collect_user, learner);
-	teach_users(learner, NULL, NULL);
-	rlrec_online_set_seen(learner->agent->id, 0, now);
-	learner->anew = false;
-	learner->seen = learner->now;
-}
-
-/*
- * What was told before, and so is in the rows. The watermark knows top-level transactions only: what a subtransaction wrote may pass for told
- * before while it waits for a later batch than this one, and then an event that comes late is counted as if it were not.
- */
-static void
-read_told(Learner *learner)
-{
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(learner->agent->id)};
-	bool		isnull;
-
-	learner->has_told = rlrec_catalog_execute("SELECT seen FROM rlrec.watermark WHERE agent = $1", 1, types, values, NULL) == 1;
-	if (learner->has_told)
-		learner->told = rlrec_seen_open(SPI_datumTransfer(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull),
-														  false, -1));
-	SPI_freetuptable(SPI_tuptable);
-}
+/* ---------------------------------------------------------------- what was told */
 
 /* The events that are to be learned, by user. */
 typedef struct Told
@@ -393,7 +321,8 @@ typedef struct Told
 
 /*
  * The place of an event that was told: of its time, unless the agent has no column of time, and its item, the first one that was not told
- * before. -1 when there is none, for it came from rlrec_feedback(), or is gone or changed.
+ * before. What an earlier transaction wrote is another event; a subtransaction is later than its parent. -1 when there is none, for it came
+ * from rlrec_feedback(), or is gone or changed.
  */
 static int
 find_told(const Learner *learner, const UserLog *log, const RlrecFeedbackEvent *event, int32 item)
@@ -418,7 +347,7 @@ find_told(const Learner *learner, const UserLog *log, const RlrecFeedbackEvent *
 
 		if (timed && place->base.time > event->time)
 			break;
-		if (place->base.item != item || place->lesson)
+		if (place->base.item != item || place->lesson || TransactionIdPrecedes(place->xid, event->xid))
 			continue;
 		if (!place->known)
 			return p;
@@ -430,10 +359,8 @@ find_told(const Learner *learner, const UserLog *log, const RlrecFeedbackEvent *
 
 /* Marks the user's events that were told, unless the version or the rows have them. One that is not found is only counted. */
 static void
-mark_told(Learner *learner, UserLog *log, void *argument)
+mark_told(Learner *learner, UserLog *log, const Told *told)
 {
-	const Told *told = argument;
-
 	for (int32 e = told->last[log - learner->logs]; e >= 0; e = told->next[e])
 	{
 		const RlrecFeedbackEvent *event = &told->events[e];
@@ -453,6 +380,126 @@ mark_told(Learner *learner, UserLog *log, void *argument)
 	}
 }
 
+static bool
+has_lesson(const UserLog *log)
+{
+	for (int p = 0; p < log->n; p++)
+		if (log->place[p].lesson)
+			return true;
+	return false;
+}
+
+/* Reads a user's log by an index: where it is known what was told of him, what is about it. */
+static void
+read_log(Learner *learner, const UserLog *log, const Told *told)
+{
+	int64		time = PG_INT64_MIN;
+	int64		n = 0;
+
+	if (!rlrec_id_is_of_column(learner->agent, learner->agent->user_column, log->user))
+		return;
+	if (told == NULL)
+	{
+		rlrec_events_stream_xids(learner->agent, log->user, collect, learner);
+		return;
+	}
+	for (int32 e = told->last[log - learner->logs]; e >= 0; e = told->next[e])
+		if (told->events[e].decision == 0)
+		{
+			time = Max(time, told->events[e].time);
+			n++;
+		}
+	if (n > 0)
+		rlrec_events_stream_window(learner->agent, log->user, time, MOST + n, collect, learner);
+}
+
+/* Reads the logs of the users who have one, and learns their lessons: those that were told, or, told being NULL, that are marked as they are read. */
+static void
+teach_users(Learner *learner, const Told *told)
+{
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "rlrec user", ALLOCSET_DEFAULT_SIZES);
+	bool		each = users_are_indexed(learner->agent);
+
+	if (!each && learner->n_logs > 0)
+		rlrec_events_stream_xids(learner->agent, NULL, collect, learner);
+	for (int32 u = 0; u < learner->n_logs; u++)
+	{
+		UserLog    *log = &learner->logs[u];
+
+		CHECK_FOR_INTERRUPTS();
+		if (each)
+			read_log(learner, log, told);
+		if (log->n > 1)
+			qsort(log->place, log->n, sizeof(Place), rlrec_place_compare);
+		if (told != NULL)
+			mark_told(learner, log, told);
+		if (has_lesson(log))
+			teach(learner, log, scratch);
+		if (log->place != NULL)
+			pfree(log->place);
+		log->place = NULL;
+		log->n = log->room = 0;
+	}
+	MemoryContextDelete(scratch);
+}
+
+/* ---------------------------------------------------------------- what to learn */
+
+static void
+start(Learner *learner)
+{
+	MemoryContext outer = MemoryContextSwitchTo(learner->context);
+
+	learner->ids = rlrec_intern_create();
+	learner->n_items = 0;
+	learner->room = 256;
+	learner->items = palloc_array(LoggedItem, learner->room);
+	learner->first = palloc0(learner->room * sizeof(int64));
+	learner->users = rlrec_intern_create();
+	learner->n_logs = 0;
+	learner->logs_room = 256;
+	learner->logs = palloc_array(UserLog, learner->logs_room);
+	MemoryContextSwitchTo(outer);
+}
+
+/* The rows anew, of what the version was not trained on. Where that is not known, of nothing. */
+static void
+learn_anew(Learner *learner)
+{
+	Datum		now = rlrec_seen_of(GetActiveSnapshot(), false);
+
+	rlrec_online_reset(learner->rows, learner->agent->deployed);
+	if (!rlrec_online_seen(learner->agent->id, learner->agent->deployed, &learner->seen))
+		return;
+	learner->has_seen = true;
+	learner->anew = true;
+	learner->now = rlrec_seen_open(now);
+	start(learner);
+	rlrec_events_stream_xids(learner->agent, NULL, collect_user, learner);
+	teach_users(learner, NULL);
+	rlrec_online_set_seen(learner->agent->id, 0, now);
+	learner->anew = false;
+	learner->seen = learner->now;
+}
+
+/*
+ * What was told before, and so is in the rows. The watermark knows top-level transactions only: what a subtransaction wrote may pass for told
+ * before while it waits for a later batch than this one, and then an event that comes late is counted as if it were not.
+ */
+static void
+read_told(Learner *learner)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(learner->agent->id)};
+	bool		isnull;
+
+	learner->has_told = rlrec_catalog_execute("SELECT seen FROM rlrec.watermark WHERE agent = $1", 1, types, values, NULL) == 1;
+	if (learner->has_told)
+		learner->told = rlrec_seen_open(SPI_datumTransfer(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull),
+														  false, -1));
+	SPI_freetuptable(SPI_tuptable);
+}
+
 static void
 learn_told(Learner *learner, const RlrecFeedbackEvent *events, int64 n)
 {
@@ -468,7 +515,7 @@ learn_told(Learner *learner, const RlrecFeedbackEvent *events, int64 n)
 		told.next[e] = number < known ? told.last[number] : -1;
 		told.last[number] = (int32) e;
 	}
-	teach_users(learner, mark_told, &told);
+	teach_users(learner, &told);
 }
 
 void

@@ -123,7 +123,7 @@ typedef struct Batch
 } Batch;
 
 static void
-add_events(Batch *batch, const RlrecFeedbackEvent *events, int64 n)
+add_events(Batch *batch, const RlrecFeedbackEvent *events, int64 n, TransactionId xid)
 {
 	if (batch->n + n > batch->capacity)
 	{
@@ -131,7 +131,8 @@ add_events(Batch *batch, const RlrecFeedbackEvent *events, int64 n)
 		batch->events = repalloc_huge(batch->events, batch->capacity * sizeof(RlrecFeedbackEvent));
 	}
 	memcpy(batch->events + batch->n, events, n * sizeof(RlrecFeedbackEvent));
-	batch->n += n;
+	for (int64 i = 0; i < n; i++)
+		batch->events[batch->n++].xid = xid;
 }
 
 /* Adds what the entries of a row that were not learned before come to, until there are `most` events or more. */
@@ -153,11 +154,11 @@ add_row(Batch *batch, const RlrecAgent *agent, const RlrecQueueRow *row, int64 m
 			int64		n;
 			RlrecFeedbackEvent *events = rlrec_range_read(agent, &entry, &n);
 
-			add_events(batch, events, n);
+			add_events(batch, events, n, (TransactionId) row->xid);
 			pfree(events);
 		}
 		else
-			add_events(batch, &entry.event, 1);
+			add_events(batch, &entry.event, 1, (TransactionId) row->xid);
 	}
 }
 

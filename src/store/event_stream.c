@@ -47,6 +47,9 @@
 #include "store/event_stream.h"
 #include "store/reward.h"
 
+/* From 1970 to 2000. */
+#define UNIX_EPOCH_SECONDS ((double) ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY))
+
 typedef struct EventReceiver
 {
 	DestReceiver base;
@@ -132,7 +135,6 @@ static bool
 time_of(const EventReceiver *receiver, Datum datum, int64 *time)
 {
 	const char *column = receiver->agent->time_column;
-	const int64 epoch = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
 	double		seconds;
 
 	if (receiver->time_type == TIMESTAMPOID)
@@ -144,7 +146,7 @@ time_of(const EventReceiver *receiver, Datum datum, int64 *time)
 	}
 	if (receiver->time_type != FLOAT8OID)
 		elog(ERROR, "unexpected type %u of time", receiver->time_type);
-	seconds = DatumGetFloat8(datum) - (double) epoch;
+	seconds = DatumGetFloat8(datum) - UNIX_EPOCH_SECONDS;
 	if (!(fabs(seconds) < 9e12))
 	{
 		if (!receiver->lenient)
@@ -338,6 +340,24 @@ events_query(const RlrecAgent *agent, bool of_user, bool xids, Oid *time_type)
 	return query.data;
 }
 
+/*
+ * A user's events about time $2, no more than $3 on each side; the latest $3 without a time column. The order is by columns COLUMN_TIME and
+ * COLUMN_TIE, and by an index on user and time where there is one.
+ */
+static char *
+window_query(const RlrecAgent *agent, const char *query, Oid parameter)
+{
+	Oid			type;
+	char	   *time = time_expression(agent, &type);
+	const char *about = parameter == FLOAT8OID ? "$2::pg_catalog.float8" : parameter == TIMESTAMPOID ? "$2::pg_catalog.timestamp" :
+		"$2::pg_catalog.timestamptz";
+
+	if (agent->time_column == NULL)
+		return psprintf("%s ORDER BY 4 DESC LIMIT $3", query);
+	return psprintf("(%s AND %s OPERATOR(pg_catalog.<=) %s ORDER BY 3 DESC, 4 DESC LIMIT $3)"
+					" UNION ALL (%s AND %s OPERATOR(pg_catalog.>) %s ORDER BY 3, 4 LIMIT $3)", query, time, about, query, time, about);
+}
+
 static void
 receiver_init(EventReceiver *receiver, const RlrecAgent *agent, Oid time_type, RlrecEventSink sink, void *argument)
 {
@@ -372,8 +392,9 @@ static PlanEntry plans[MAX_PLANS];
 static int	n_plans = 0;
 
 static SPIPlanPtr
-prepared_plan(const char *query, Oid type)
+prepared_plan(const char *query, int n, Oid *types)
 {
+	Oid			type = types[0];	/* the query says what the others are */
 	uint32		hash = hash_bytes((const unsigned char *) query, (int) strlen(query));
 	PlanEntry  *entry;
 	SPIPlanPtr	plan;
@@ -381,7 +402,7 @@ prepared_plan(const char *query, Oid type)
 	for (int i = 0; i < n_plans; i++)
 		if (plans[i].hash == hash && plans[i].type == type && strcmp(plans[i].query, query) == 0)
 			return plans[i].plan;
-	plan = SPI_prepare(query, 1, &type);
+	plan = SPI_prepare(query, n, types);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	if (n_plans == MAX_PLANS)
@@ -429,13 +450,53 @@ rlrec_id_datum(const RlrecAgent *agent, const char *column, const char *id)
 	return datum;
 }
 
+/* What of a user's events is read. */
+typedef struct Window
+{
+	int64		time;
+	int64		most;			/* on each side of it */
+} Window;
+
 static void
-stream(const RlrecAgent *agent, const char *user, bool xids, RlrecEventSink sink, void *argument)
+add_parameter(ParamListInfo parameters, Oid type, Datum value)
+{
+	ParamExternData *parameter = &parameters->params[parameters->numParams++];
+
+	parameter->ptype = type;
+	parameter->pflags = PARAM_FLAG_CONST;
+	parameter->isnull = false;
+	parameter->value = value;
+}
+
+/* Runs the query of one user's events. */
+static int
+run_of_user(const RlrecAgent *agent, const char *query, const char *user, const Window *window, Oid time_type, SPIExecuteOptions *options)
+{
+	Oid			types[3] = {rlrec_column_type(agent->events, agent->user_column)};
+
+	options->params = makeParamList(lengthof(types));
+	options->params->numParams = 0;
+	add_parameter(options->params, types[0], rlrec_id_datum(agent, agent->user_column, user));
+	if (window != NULL)
+	{
+		types[1] = FLOAT8OID;
+		if (time_type == TIMESTAMPOID)
+			types[1] = rlrec_column_type(agent->events, agent->time_column) == TIMESTAMPTZOID ? TIMESTAMPTZOID : TIMESTAMPOID;
+		types[2] = INT8OID;
+		add_parameter(options->params, types[1], types[1] == FLOAT8OID ? Float8GetDatum((double) window->time / USECS_PER_SEC + UNIX_EPOCH_SECONDS) :
+					  TimestampTzGetDatum(window->time));
+		add_parameter(options->params, types[2], Int64GetDatum(window->most));
+		query = window_query(agent, query, types[1]);
+	}
+	return SPI_execute_plan_extended(prepared_plan(query, options->params->numParams, types), options);
+}
+
+static void
+stream(const RlrecAgent *agent, const char *user, bool xids, const Window *window, RlrecEventSink sink, void *argument)
 {
 	MemoryContext context = CurrentMemoryContext;
 	SPIExecuteOptions options = {0};
 	EventReceiver receiver;
-	Oid			type = rlrec_column_type(agent->events, agent->user_column);
 	Oid			time_type;
 	char	   *query;
 	int			result;
@@ -453,14 +514,7 @@ stream(const RlrecAgent *agent, const char *user, bool xids, RlrecEventSink sink
 	options.read_only = true;
 	SPI_connect();
 	if (user)
-	{
-		options.params = makeParamList(1);
-		options.params->params[0].ptype = type;
-		options.params->params[0].pflags = PARAM_FLAG_CONST;
-		options.params->params[0].isnull = false;
-		options.params->params[0].value = rlrec_id_datum(agent, agent->user_column, user);
-		result = SPI_execute_plan_extended(prepared_plan(query, type), &options);
-	}
+		result = run_of_user(agent, query, user, window, time_type, &options);
 	else
 		result = SPI_execute_extended(query, &options);
 	if (result < 0)
@@ -475,13 +529,21 @@ stream(const RlrecAgent *agent, const char *user, bool xids, RlrecEventSink sink
 void
 rlrec_events_stream(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument)
 {
-	stream(agent, user, false, sink, argument);
+	stream(agent, user, false, NULL, sink, argument);
 }
 
 void
 rlrec_events_stream_xids(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument)
 {
-	stream(agent, user, true, sink, argument);
+	stream(agent, user, true, NULL, sink, argument);
+}
+
+void
+rlrec_events_stream_window(const RlrecAgent *agent, const char *user, int64 time, int64 most, RlrecEventSink sink, void *argument)
+{
+	Window		window = {time, most};
+
+	stream(agent, user, true, &window, sink, argument);
 }
 
 void

@@ -49,6 +49,9 @@ extern void rlrec_events_stream(const RlrecAgent *agent, const char *user, Rlrec
 /* The same with the transactions that wrote the events, and what is an error in an event passes over it. */
 extern void rlrec_events_stream_xids(const RlrecAgent *agent, const char *user, RlrecEventSink sink, void *argument);
 
+/* The same of one user, but no more than the latest `most` up to a time and the earliest `most` after it; the latest of all without a time column. */
+extern void rlrec_events_stream_window(const RlrecAgent *agent, const char *user, int64 time, int64 most, RlrecEventSink sink, void *argument);
+
 /* The name of a relation's integer primary key, NULL when there is none. */
 extern char *rlrec_integer_primary_key(Oid relation);
 

@@ -30,6 +30,9 @@ extern int64 rlrec_events_now(const RlrecAgent *agent);
 /* An id in the form in which the column's output function writes it: parsed as the column's type, or the error of its input function. */
 extern char *rlrec_canonical_id(const RlrecAgent *agent, const char *column, const char *id);
 
+/* Whether a text of the database's encoding is an id of the column's type, as its output function would write it, so that it may be read without error. */
+extern bool rlrec_id_is_of_column(const RlrecAgent *agent, const char *column, const char *id);
+
 /*
  * The ids in a column of a relation, as the agent's owner sees them, each handed to the sink once a row; NULLs are passed over.
  */

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -161,4 +163,42 @@ rlrec_canonical_id(const RlrecAgent *agent, const char *column, const char *id)
 		return pnstrdup(id, bpchartruelen((char *) id, (int) strlen(id)));
 	getTypeOutputInfo(type, &output, &is_varlena);
 	return OidOutputFunctionCall(output, rlrec_id_datum(agent, column, id));
+}
+
+static bool
+is_integer(const char *id, int bits)
+{
+	char	   *end;
+	long long	value;
+
+	errno = 0;
+	value = strtoll(id, &end, 10);
+	return end > id && *end == '\0' && !isspace((unsigned char) *id) && errno == 0 && value >> (bits - 1) == (value < 0 ? -1 : 0);
+}
+
+static bool
+is_uuid(const char *id)
+{
+	for (int i = 0; i < 36; i++)
+		if (i == 8 || i == 13 || i == 18 || i == 23 ? id[i] != '-' : !isxdigit((unsigned char) id[i]))
+			return false;
+	return id[36] == '\0';
+}
+
+bool
+rlrec_id_is_of_column(const RlrecAgent *agent, const char *column, const char *id)
+{
+	switch (rlrec_column_type(agent->events, column))
+	{
+		case INT2OID:
+			return is_integer(id, 16);
+		case INT4OID:
+			return is_integer(id, 32);
+		case INT8OID:
+			return is_integer(id, 64);
+		case UUIDOID:
+			return is_uuid(id);
+		default:
+			return true;		/* text */
+	}
 }

@@ -1,6 +1,6 @@
 -- What agents learn between trainings: counts as training would have counted, each event once whatever version serves, and seen when it is served.
 SET client_min_messages = warning;
-SELECT plan(83);
+SELECT plan(94);
 
 CREATE TABLE items (id int PRIMARY KEY, name text);
 INSERT INTO items SELECT i, 'thing ' || i FROM generate_series(1, 40) i;
@@ -256,6 +256,69 @@ SELECT FROM more(10302, 15301);
 SELECT is(rlrec_process('untimed_a'), 15000::bigint, 'events without time');
 SELECT FROM train('untimed_b');
 SELECT cmp_ok(deviation('untimed_a', 'untimed_b'), '<', 1e-5::float8, 'are in the order of their key');
+
+-- An event that is gone before it is learned, and an equal one that was learned before
+INSERT INTO untimed (user_id, item_id) VALUES (1, 40);
+SELECT FROM rlrec_process('untimed_a');
+CREATE TABLE rows_before AS SELECT t.state, e.action, e.q FROM rlrec.qtable t JOIN rlrec.agent a ON a.id = t.agent, rlrec_qtable_entries(t.entries) e
+	WHERE a.name = 'untimed_a' AND t.part = 4;
+WITH one AS (INSERT INTO untimed (user_id, item_id) VALUES (1, 40) RETURNING id) SELECT id FROM one \gset
+DELETE FROM untimed WHERE id = :id;
+SELECT is(rlrec_process('untimed_a'), 1::bigint, 'an event that is gone');
+SELECT bag_eq($$ SELECT t.state, e.action, e.q FROM rlrec.qtable t JOIN rlrec.agent a ON a.id = t.agent, rlrec_qtable_entries(t.entries) e
+	WHERE a.name = 'untimed_a' AND t.part = 4 $$, 'SELECT * FROM rows_before', 'does not teach an equal one again');
+SELECT rlrec_drop_agent('untimed_a'), rlrec_drop_agent('untimed_b');
+-- Nor does an event of a subtransaction pass for learned, whose top-level transaction waits
+SELECT rlrec_create_agent('sub_a', 'untimed', items => 'items', learner => 'markov'), rlrec_create_agent('sub_b', 'untimed', items => 'items', learner => 'markov');
+SELECT FROM train('sub_a');
+SELECT FROM rlrec_attach('sub_a');
+BEGIN;
+SELECT FROM more(20001, 20010);
+SAVEPOINT one;
+SELECT FROM more(20011, 32000);
+RELEASE one;
+COMMIT;
+SELECT FROM rlrec_process('sub_a');
+SELECT FROM train('sub_b');
+SELECT cmp_ok(deviation('sub_a', 'sub_b'), '<', 1e-5::float8, 'a subtransaction that is learned in two batches');
+
+-- ---------------------------------------------------------------- a column of another type while events wait
+CREATE TABLE retyped (id bigserial PRIMARY KEY, name text, number int, key uuid, item_id int);
+CREATE INDEX ON retyped (name);
+CREATE INDEX ON retyped (number);
+CREATE INDEX ON retyped (key);
+INSERT INTO retyped (name, number, key, item_id) SELECT 'n' || n % 9, n % 9, gen_random_uuid(), n % 7 FROM generate_series(1, 50) n;
+SELECT rlrec_create_agent('retyped', 'retyped', user_column => 'name', item_column => 'item_id', learner => 'markov');
+SELECT FROM train('retyped');
+SELECT FROM rlrec_attach('retyped');
+INSERT INTO retyped (name, number, item_id) VALUES ('n1', 1, 2), ('99999999999', 1, 3), ('1 ', 1, 4), ('', 1, 5), ('1', 1, 3);
+SELECT FROM rlrec_alter_agent('retyped', user_column => 'number');
+SELECT is(rlrec_process('retyped'), 5::bigint, 'ids that are no integers');
+INSERT INTO retyped (number, key, item_id) VALUES (1, gen_random_uuid(), 2), (2, gen_random_uuid(), 3);
+SELECT FROM rlrec_alter_agent('retyped', user_column => 'key');
+SELECT is(rlrec_process('retyped'), 2::bigint, 'and no uuids');
+SELECT is((SELECT visits FROM rlrec.online WHERE agent = 'retyped'), 7::bigint, 'are counted as events whose rows are gone');
+INSERT INTO retyped (key, item_id) SELECT key, 6 FROM retyped WHERE key IS NOT NULL LIMIT 1;
+SELECT FROM rlrec_process('retyped');
+SELECT is((SELECT visits FROM rlrec.online WHERE agent = 'retyped'), 8::bigint, 'and the agent goes on');
+
+-- ---------------------------------------------------------------- a user of many events, of whom the last 10,000 are looked at
+CREATE TABLE heavy (id bigserial PRIMARY KEY, user_id int, item_id int, at timestamptz, stars float8);
+CREATE INDEX ON heavy (user_id, at);
+INSERT INTO heavy (user_id, item_id, at, stars) SELECT 1, CASE n WHEN 1 THEN 40 ELSE 1 + n % 7 END, timestamptz '2025-01-01' + n * interval '1 s', 1 FROM generate_series(1, 12000) n;
+SELECT FROM unnest('{heavy_a,heavy_b}'::text[]) name, make(name, 'markov', NULL, 'heavy');
+SELECT FROM train('heavy_a');
+SELECT FROM rlrec_attach('heavy_a');
+INSERT INTO heavy (user_id, item_id, at, stars) SELECT 1, 1 + n % 5, timestamptz '2025-02-01' + n * interval '1 s', 1 FROM generate_series(1, 10) n;
+SELECT is(rlrec_process('heavy_a'), 10::bigint, 'a user of many events');
+INSERT INTO heavy (user_id, item_id, at, stars) SELECT 1, 9, timestamptz '2025-01-01 00:00:01.5' + n * interval '3000 s', 1 FROM generate_series(0, 2) n;
+SELECT is(rlrec_process('heavy_a'), 3::bigint, 'who has some late');
+SELECT FROM train('heavy_b');
+SELECT cmp_ok(deviation('heavy_a', 'heavy_b'), '<', 1e-5::float8, 'is learned from as in training');
+INSERT INTO heavy (user_id, item_id, at, stars) VALUES (1, 40, '2025-03-01', 1), (1, 1, '2025-03-02', 1);
+SELECT FROM rlrec_process('heavy_a');
+SELECT is((SELECT array_agg(format('%s %s', e.action, e.q) ORDER BY e.action) FROM rlrec.qtable t JOIN rlrec.agent a ON a.id = t.agent, rlrec_qtable_entries(t.entries) e
+	WHERE a.name = 'heavy_a' AND t.part = 2 AND e.action IN ('1', '40')), '{"1 0","40 1"}', 'an item that he had longer ago is counted as new to him');
 
 -- ---------------------------------------------------------------- bounds, and the end
 SELECT FROM make('small', 'markov', '{"online_states": 3, "online_entries": 2}');
