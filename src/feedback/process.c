@@ -247,6 +247,7 @@ learn(const RlrecAgent *agent, int64 most, bool all)
 {
 	static bool learning = false;
 	volatile int64 learned = 0;
+	RlrecAgent *locked;
 
 	/* The owner's code may call us, and the lock is no obstacle to its own session. */
 	if (learning)
@@ -259,8 +260,11 @@ learn(const RlrecAgent *agent, int64 most, bool all)
 		rlrec_queue_rotate();
 		(void) rlrec_process_lock(agent, true);
 		PushCopiedSnapshot(GetTransactionSnapshot());
-		if (rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_DETACHED)
-			learned = learn_batches(agent, most, all);
+
+		/* As it is by now: another version may have been deployed meanwhile. */
+		locked = rlrec_agent_find(agent->name);
+		if (locked && locked->id == agent->id && rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_DETACHED)
+			learned = learn_batches(locked, most, all);
 		PopActiveSnapshot();
 	}
 	PG_FINALLY();
