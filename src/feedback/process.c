@@ -28,6 +28,7 @@
 #include "feedback/process.h"
 #include "feedback/queue.h"
 #include "feedback/range.h"
+#include "feedback/reader.h"
 #include "feedback/stats.h"
 #include "feedback/watermark.h"
 #include "store/catalog.h"
@@ -162,27 +163,29 @@ add_row(Batch *batch, const RlrecAgent *agent, const RlrecQueueRow *row, int64 m
 	}
 }
 
-/* What the watermark becomes: rows [n] were learned, the last of them up to the entry `next`; rest is the transaction of the first row that was left. */
+/* Moves the watermark: n rows were learned, the last of them up to the entry `next`. */
 static void
-advance(RlrecWatermark *watermark, const RlrecQueueRow *rows, int n, int64 next, uint64 rest)
+advance(RlrecWatermark *watermark, const RlrecReading *reading, int n, int64 next)
 {
-	const RlrecQueueRow *last = &rows[n - 1];
+	const RlrecQueueRow *last = &reading->rows[n - 1];
+	uint64		rest = n < reading->n ? reading->rows[n].xid : reading->rest;
 	bool		complete = next == last->first + last->n && rest != last->xid;
-	RlrecWatermark now;
 
 	if (watermark->partial != 0)
 	{
-		if (complete)
-			rlrec_watermark_end_partial(watermark);
-		else
+		bool		is_partial = last->xid == watermark->partial;
+
+		if (is_partial && !complete)
 			watermark->partial_entries = next;
-		return;
+		else
+			rlrec_watermark_end_partial(watermark);
+		if (is_partial)
+			return;
 	}
-	rlrec_watermark_now(&now);
 	if (complete && rest == 0)
-		*watermark = now;
+		rlrec_watermark_copy(watermark, &reading->ended);
 	else
-		rlrec_watermark_advance(watermark, &now, last->xid);
+		rlrec_watermark_advance(watermark, &reading->ended, last->xid);
 	if (!complete)
 		rlrec_watermark_set_partial(watermark, last->xid, next);
 }
@@ -194,57 +197,82 @@ learn_batch(const RlrecAgent *agent, int64 most, bool *done)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec feedback", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	RlrecWatermark watermark;
-	RlrecQueueRow *rows;
+	RlrecReading *reading;
 	Batch		batch = {0};
 	RlrecRole	saved;
-	uint64		rest;
-	int			n_rows;
 
 	batch.capacity = 1;
 	batch.events = palloc(sizeof(RlrecFeedbackEvent));
 	read_watermark(agent, &watermark);
-	rlrec_queue_read(agent->id, &watermark, most, &rows, &n_rows, &rest);
-	if (n_rows > 0)
+	reading = rlrec_reader_next(agent->id, &watermark);
+	if (reading != NULL)
 	{
 		rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
-		while (batch.rows < n_rows && batch.n < most)
-			add_row(&batch, agent, &rows[batch.rows], most);
+		while (batch.rows < reading->n && batch.n < most)
+			add_row(&batch, agent, &reading->rows[batch.rows], most);
 		if (batch.n > 0)
 		{
 			rlrec_attribute(agent, batch.events, batch.n);
 			rlrec_online_learn(agent, batch.events, batch.n);
 		}
 		rlrec_run_back(&saved);
-		advance(&watermark, rows, batch.rows, batch.next, batch.rows < n_rows ? rows[batch.rows].xid : rest);
+		advance(&watermark, reading, batch.rows, batch.next);
 		write_watermark(agent, &watermark, batch.n);
+		rlrec_reader_learned(reading, batch.rows, batch.next, &watermark);
 		CommandCounterIncrement();
 		UpdateActiveSnapshotCommandId();
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
-	*done = n_rows == 0;
+	*done = reading == NULL;
 	return batch.n;
 }
 
 /* Batches until all is learned that a snapshot sees, or only one. */
 static int64
-learn(const RlrecAgent *agent, int64 most, bool all)
+learn_batches(const RlrecAgent *agent, int64 most, bool all)
 {
 	int64		learned = 0;
 	bool		done;
 
-	rlrec_queue_rotate();
-	(void) rlrec_process_lock(agent, true);
-	PushCopiedSnapshot(GetTransactionSnapshot());
-	if (rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_DETACHED)
+	do
 	{
-		do
-		{
-			CHECK_FOR_INTERRUPTS();
-			learned += learn_batch(agent, most, &done);
-		} while (!done && (all || learned == 0));
+		CHECK_FOR_INTERRUPTS();
+		learned += learn_batch(agent, most, &done);
+	} while (!done && (all || learned == 0));
+	return learned;
+}
+
+static int64
+learn(const RlrecAgent *agent, int64 most, bool all)
+{
+	static bool learning = false;
+	volatile int64 learned = 0;
+	RlrecAgent *locked;
+
+	/* The owner's code may call us, and the lock is no obstacle to its own session. */
+	if (learning)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("this session is learning from feedback already")));
+	learning = true;
+	PG_TRY();
+	{
+		rlrec_queue_rotate();
+		(void) rlrec_process_lock(agent, true);
+		PushCopiedSnapshot(GetTransactionSnapshot());
+
+		/* As it is by now: another version may have been deployed meanwhile. */
+		locked = rlrec_agent_find(agent->name);
+		if (locked && locked->id == agent->id && rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_DETACHED)
+			learned = learn_batches(locked, most, all);
+		PopActiveSnapshot();
 	}
-	PopActiveSnapshot();
+	PG_FINALLY();
+	{
+		learning = false;
+	}
+	PG_END_TRY();
 	return learned;
 }
 

@@ -40,15 +40,8 @@
 #include "feedback/queue.h"
 #include "store/catalog.h"
 
-#define TABLES 3
 #define TABLE_BYTES (8 * 1024 * 1024)
 #define ROTATE_MS 500			/* a session looks no more often whether tables can be emptied, for it may go through all of them in vain */
-
-/* Columns of a queue table, in the order of sql/feedback.sql */
-enum
-{
-	QUEUE_AGENT = 1, QUEUE_XID, QUEUE_FIRST, QUEUE_TOLD_AT, QUEUE_ENTRIES, QUEUE_DATA, QUEUE_N = QUEUE_DATA
-};
 
 /* ---------------------------------------------------------------- entries */
 
@@ -159,7 +152,7 @@ rlrec_queue_unpack(const char *at, RlrecQueueEntry *entry)
 
 /* ---------------------------------------------------------------- the tables */
 
-static Oid	tables[TABLES];		/* InvalidOid when not known */
+static Oid	tables[RLREC_QUEUE_TABLES];		/* InvalidOid when not known */
 static Oid	sequence = InvalidOid;
 static int	current = -1;		/* number of the table to write to, -1 when not known */
 
@@ -179,10 +172,10 @@ rlrec_queue_init(void)
 	CacheRegisterRelcacheCallback(forget_tables, (Datum) 0);
 }
 
-static Oid
-table_oid(int i)
+Oid
+rlrec_queue_table(int i)
 {
-	static const char *const names[TABLES] = {"queue_0", "queue_1", "queue_2"};
+	static const char *const names[RLREC_QUEUE_TABLES] = {"queue_0", "queue_1", "queue_2"};
 
 	if (!OidIsValid(tables[i]))
 		tables[i] = rlrec_catalog_relation(names[i]);
@@ -220,23 +213,23 @@ current_table(void)
 	UnlockReleaseBuffer(buffer);
 	relation_close(relation, AccessShareLock);
 	sequence = oid;
-	current = Max(0, Min(TABLES - 1, value));
+	current = Max(0, Min(RLREC_QUEUE_TABLES - 1, value));
 	return current;
 }
 
 int64
 rlrec_queue_write(int64 agent, int64 first, const char *packed, size_t length)
 {
-	Relation	table = table_open(table_oid(current_table()), RowExclusiveLock);
+	Relation	table = table_open(rlrec_queue_table(current_table()), RowExclusiveLock);
 	const char *end = packed + length;
-	Datum		values[QUEUE_N];
-	bool		nulls[QUEUE_N] = {false};
+	Datum		values[RLREC_QUEUE_N];
+	bool		nulls[RLREC_QUEUE_N] = {false};
 	bytea	   *data = palloc(VARHDRSZ + Min(length, RLREC_QUEUE_MAX_BYTES));
 
-	values[QUEUE_AGENT - 1] = Int64GetDatum(agent);
-	values[QUEUE_XID - 1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
-	values[QUEUE_TOLD_AT - 1] = TimestampTzGetDatum(GetCurrentStatementStartTimestamp());
-	values[QUEUE_DATA - 1] = PointerGetDatum(data);
+	values[RLREC_QUEUE_AGENT - 1] = Int64GetDatum(agent);
+	values[RLREC_QUEUE_XID - 1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	values[RLREC_QUEUE_TOLD_AT - 1] = TimestampTzGetDatum(GetCurrentStatementStartTimestamp());
+	values[RLREC_QUEUE_DATA - 1] = PointerGetDatum(data);
 	while (packed < end)
 	{
 		const char *at = packed;
@@ -255,8 +248,8 @@ rlrec_queue_write(int64 agent, int64 first, const char *packed, size_t length)
 		}
 		memcpy(VARDATA(data), packed, at - packed);
 		SET_VARSIZE(data, VARHDRSZ + (at - packed));
-		values[QUEUE_FIRST - 1] = Int64GetDatum(first);
-		values[QUEUE_ENTRIES - 1] = Int32GetDatum(entries);
+		values[RLREC_QUEUE_FIRST - 1] = Int64GetDatum(first);
+		values[RLREC_QUEUE_ENTRIES - 1] = Int32GetDatum(entries);
 		tuple = heap_form_tuple(RelationGetDescr(table), values, nulls);
 		heap_insert(table, tuple, GetCurrentCommandId(true), 0, NULL);
 		heap_freetuple(tuple);
@@ -268,225 +261,12 @@ rlrec_queue_write(int64 agent, int64 first, const char *packed, size_t length)
 	return first;
 }
 
-/* ---------------------------------------------------------------- reading */
-
-/* The first rows so far */
-typedef struct Reader
-{
-	int64		agent;
-	const RlrecWatermark *watermark;
-	uint64		own;			/* the transaction that reads: it has not ended */
-	int64		most;
-	RlrecQueueRow *rows;
-	int			n;
-	int			capacity;
-	int64		entries;
-	uint64		rest;			/* the first transaction of which rows were left, 0 for none */
-	int64		rest_first;
-} Reader;
-
-static int
-compare_rows(const void *a, const void *b)
-{
-	const RlrecQueueRow *x = a;
-	const RlrecQueueRow *y = b;
-
-	if (x->xid != y->xid)
-		return x->xid < y->xid ? -1 : 1;
-	return x->first < y->first ? -1 : x->first > y->first;
-}
-
-/* Whether rows that come before this one were left already. */
-static bool
-is_beyond(const Reader *reader, uint64 xid, int64 first)
-{
-	return reader->rest != 0 && (xid > reader->rest || (xid == reader->rest && first >= reader->rest_first));
-}
-
-/* Keeps the first rows that have `most` entries or more. */
-static void
-keep_first(Reader *reader)
-{
-	int			n = 0;
-
-	qsort(reader->rows, reader->n, sizeof(RlrecQueueRow), compare_rows);
-	reader->entries = 0;
-	while (n < reader->n && reader->entries < reader->most)
-	{
-		reader->entries += reader->rows[n].n - reader->rows[n].skip;
-		n++;
-	}
-	if (n < reader->n && !is_beyond(reader, reader->rows[n].xid, reader->rows[n].first))
-	{
-		reader->rest = reader->rows[n].xid;
-		reader->rest_first = reader->rows[n].first;
-	}
-	for (int i = n; i < reader->n; i++)
-		pfree(reader->rows[i].packed);
-	reader->n = n;
-}
-
-static bool
-is_due(const Reader *reader, uint64 xid, int64 end)
-{
-	const RlrecWatermark *watermark = reader->watermark;
-
-	if (xid == reader->own)
-		return false;
-	if (watermark->partial != 0)
-		return xid == watermark->partial && end > watermark->partial_entries;
-	return !rlrec_watermark_has(watermark, xid);
-}
-
-/* Takes a row that the snapshot sees; false when the agent has still to learn from it. */
-static bool
-read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor)
-{
-	bool		isnull;
-	uint64		xid = DatumGetUInt64(heap_getattr(tuple, QUEUE_XID, descriptor, &isnull));
-	int64		first = DatumGetInt64(heap_getattr(tuple, QUEUE_FIRST, descriptor, &isnull));
-	int			n = DatumGetInt32(heap_getattr(tuple, QUEUE_ENTRIES, descriptor, &isnull));
-	struct varlena *data;
-	RlrecQueueRow *row;
-
-	if (DatumGetInt64(heap_getattr(tuple, QUEUE_AGENT, descriptor, &isnull)) != reader->agent)
-		return true;
-	if (!is_due(reader, xid, first + n) || is_beyond(reader, xid, first))
-		return rlrec_watermark_has(reader->watermark, xid);
-	data = (struct varlena *) DatumGetPointer(heap_getattr(tuple, QUEUE_DATA, descriptor, &isnull));
-	if (reader->n == reader->capacity)
-	{
-		reader->capacity = Max(64, 2 * reader->capacity);
-		reader->rows = reader->rows ? repalloc_huge(reader->rows, reader->capacity * sizeof(RlrecQueueRow)) :
-			palloc(reader->capacity * sizeof(RlrecQueueRow));
-	}
-	row = &reader->rows[reader->n++];
-	row->xid = xid;
-	row->first = first;
-	row->n = n;
-	row->skip = xid == reader->watermark->partial ? (int) Max(0, reader->watermark->partial_entries - first) : 0;
-	row->packed = palloc(VARSIZE_ANY_EXHDR(data));
-	memcpy(row->packed, VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data));
-	reader->entries += n - row->skip;
-	if (reader->entries >= 2 * reader->most + RLREC_QUEUE_MAX_BYTES)
-		keep_first(reader);
-	return false;
-}
-
-/*
- * What this session knows of a table: its first blocks are full, nothing in them is dead or undecided, and an agent has learned from them by
- * what is committed. As rows are only ever inserted, that stays so until the table is emptied, after which its first row is of
- * another transaction.
- */
-typedef struct Passed
-{
-	int64		agent;
-	Oid			table;
-	uint64		xid;			/* of the first row */
-	BlockNumber blocks;
-} Passed;
-
-#define PASSED 64				/* tables remembered, each where its number says */
-#define LEAST_ROW 64			/* bytes that no row can do without */
-
-static Passed passed[PASSED];
-
-/*
- * Reads the rows of a block that the snapshot sees. Returns whether the block can be passed over from here on; *first_xid is the transaction
- * of its first row, 0 when that is not seen.
- */
-static bool
-read_block(Reader *reader, Relation table, BlockNumber block, uint64 *first_xid)
-{
-	Buffer		buffer = ReadBufferExtended(table, MAIN_FORKNUM, block, RBM_NORMAL, NULL);
-	Page		page = BufferGetPage(buffer);
-	bool		done;
-
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	done = !PageIsNew(page) && PageGetHeapFreeSpace(page) < LEAST_ROW;
-	*first_xid = 0;
-	for (OffsetNumber i = FirstOffsetNumber; i <= PageGetMaxOffsetNumber(page); i++)
-	{
-		ItemId		item = PageGetItemId(page, i);
-		HeapTupleData tuple;
-		bool		isnull;
-
-		if (ItemIdIsNormal(item))
-		{
-			tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
-			tuple.t_len = ItemIdGetLength(item);
-			tuple.t_tableOid = RelationGetRelid(table);
-			ItemPointerSet(&tuple.t_self, block, i);
-		}
-		if (!ItemIdIsNormal(item) || !HeapTupleSatisfiesVisibility(&tuple, GetActiveSnapshot(), buffer))
-		{
-			done = false;
-			continue;
-		}
-		if (i == FirstOffsetNumber)
-			*first_xid = DatumGetUInt64(heap_getattr(&tuple, QUEUE_XID, RelationGetDescr(table), &isnull));
-		if (!read_row(reader, &tuple, RelationGetDescr(table)))
-			done = false;
-	}
-	UnlockReleaseBuffer(buffer);
-	return done;
-}
-
-static void
-read_table(Reader *reader, int i)
-{
-	Relation	table = table_open(table_oid(i), AccessShareLock);
-	BlockNumber blocks = RelationGetNumberOfBlocks(table);
-	Passed	   *known = &passed[(reader->agent * TABLES + i) % PASSED];
-	Passed		now = {0};
-
-	now.agent = reader->agent;
-	now.table = RelationGetRelid(table);
-	for (BlockNumber block = 0; block < blocks; block++)
-	{
-		uint64		xid;
-		bool		done;
-
-		CHECK_FOR_INTERRUPTS();
-		done = read_block(reader, table, block, &xid);
-		if (block == 0)
-			now.xid = xid;
-		if (done && now.blocks == block)
-			now.blocks++;
-		if (block == 0 && done && known->agent == now.agent && known->table == now.table && known->xid == xid && known->blocks > 1)
-		{
-			now.blocks = known->blocks;
-			block = known->blocks - 1;
-		}
-	}
-	if (reader->watermark->committed)
-		*known = now;
-	table_close(table, AccessShareLock);
-}
-
-void
-rlrec_queue_read(int64 agent, const RlrecWatermark *watermark, int64 most, RlrecQueueRow **rows, int *n, uint64 *rest)
-{
-	Reader		reader = {0};
-
-	reader.agent = agent;
-	reader.watermark = watermark;
-	reader.own = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
-	reader.most = most;
-	for (int i = 0; i < TABLES; i++)
-		read_table(&reader, i);
-	keep_first(&reader);
-	*rows = reader.rows;
-	*n = reader.n;
-	*rest = reader.rest;
-}
-
 /* ---------------------------------------------------------------- rotation */
 
 static BlockNumber
 table_blocks(int i)
 {
-	Relation	table = table_open(table_oid(i), AccessShareLock);
+	Relation	table = table_open(rlrec_queue_table(i), AccessShareLock);
 	BlockNumber blocks = RelationGetNumberOfBlocks(table);
 
 	table_close(table, AccessShareLock);
@@ -534,7 +314,7 @@ flush_log(void)
 static void
 empty_table(int i)
 {
-	Oid			oid = table_oid(i);
+	Oid			oid = rlrec_queue_table(i);
 	Relation	table;
 
 	if (table_blocks(i) == 0 || !is_learned(i) || !ConditionalLockRelationOid(oid, ExclusiveLock))
@@ -565,16 +345,16 @@ rlrec_queue_rotate(void)
 	looked_at = time;
 	current = -1;
 	now = current_table();
-	for (int i = 0; i < TABLES; i++)
+	for (int i = 0; i < RLREC_QUEUE_TABLES; i++)
 		if (i != now)
 			empty_table(i);
 	current = -1;
 	now = current_table();
 	if (table_blocks(now) < TABLE_BYTES / BLCKSZ)
 		return;
-	for (int i = 1; i < TABLES; i++)
+	for (int i = 1; i < RLREC_QUEUE_TABLES; i++)
 	{
-		int			next = (now + i) % TABLES;
+		int			next = (now + i) % RLREC_QUEUE_TABLES;
 		Oid			oid;
 
 		if (table_blocks(next) > 0)

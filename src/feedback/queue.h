@@ -6,7 +6,15 @@
 #define RLREC_QUEUE_H
 
 #include "feedback/feedback.h"
-#include "feedback/watermark.h"
+
+#define RLREC_QUEUE_TABLES 3
+
+/* Columns of a queue table, in the order of sql/feedback.sql */
+enum
+{
+	RLREC_QUEUE_AGENT = 1, RLREC_QUEUE_XID, RLREC_QUEUE_FIRST, RLREC_QUEUE_TOLD_AT, RLREC_QUEUE_ENTRIES, RLREC_QUEUE_DATA,
+	RLREC_QUEUE_N = RLREC_QUEUE_DATA
+};
 
 /* Of one entry, and of a row's packed entries. */
 #define RLREC_QUEUE_MAX_BYTES 8000
@@ -32,25 +40,11 @@ extern const char *rlrec_queue_unpack(const char *at, RlrecQueueEntry *entry);
 /* Writes packed entries, the first of which has that number, in the current subtransaction. Returns the number that the next one has. */
 extern int64 rlrec_queue_write(int64 agent, int64 first, const char *packed, size_t length);
 
-/* A row of the queue */
-typedef struct RlrecQueueRow
-{
-	uint64		xid;
-	int64		first;			/* number of the first entry within the transaction */
-	int			n;				/* entries */
-	int			skip;			/* of them that were learned before */
-	char	   *packed;			/* palloc'd */
-} RlrecQueueRow;
-
-/*
- * The first entries of an agent that the active snapshot sees and the watermark does not have, in the order of transaction and number: whole
- * rows, until there are `most` entries or more. *rows is an array of *n of them; *rest is the transaction of the first row that was
- * left, 0 for none.
- */
-extern void rlrec_queue_read(int64 agent, const RlrecWatermark *watermark, int64 most, RlrecQueueRow **rows, int *n, uint64 *rest);
-
 /* Writes on in the next table when the one that is written to is full, and empties those of the others that all agents have learned from. */
 extern void rlrec_queue_rotate(void);
+
+/* A table's OID */
+extern Oid	rlrec_queue_table(int i);
 
 extern void rlrec_queue_init(void);
 

@@ -19,7 +19,10 @@
  * A batch of limited size takes the transactions of S \ W in the order of their ids, up to c: W' = W + {x in S: x <= c}. That is again a
  * snapshot: below max(W.xmax, c + 1), not in W' are those of S.xip up to c, and those of W.xip above c. (Those of S.xip below W.xmax and above
  * c are among the latter, by 2.) A transaction too large for one batch is c for several. Its entries are numbered; until the last is learned
- * it stands in W'.xip with the count of those that are, and batches do nothing but go on with it.
+ * it stands in W'.xip with the count of those that are, and batches go on with it first.
+ *
+ * S may be older than the batch's own snapshot, and what S saw be kept for several batches (reader.c): 1 to 3 hold for any S of which W is
+ * a subset, and W' of one batch is a subset of the S that the next one starts from.
  */
 #include "postgres.h"
 
@@ -57,6 +60,21 @@ rlrec_watermark_datum(const RlrecWatermark *watermark)
 	for (int i = 0; i < watermark->n; i++)
 		appendStringInfo(&text, "%s" UINT64_FORMAT, i ? "," : "", watermark->xip[i]);
 	return DirectFunctionCall1(pg_snapshot_in, CStringGetDatum(text.data));
+}
+
+bool
+rlrec_watermark_equal(const RlrecWatermark *a, const RlrecWatermark *b)
+{
+	return a->xmin == b->xmin && a->xmax == b->xmax && a->n == b->n && a->partial == b->partial && a->partial_entries == b->partial_entries &&
+		memcmp(a->xip, b->xip, sizeof(uint64) * a->n) == 0;
+}
+
+void
+rlrec_watermark_copy(RlrecWatermark *to, const RlrecWatermark *from)
+{
+	*to = *from;
+	to->xip = palloc(sizeof(uint64) * Max(from->n, 1));
+	memcpy(to->xip, from->xip, sizeof(uint64) * from->n);
 }
 
 /* Takes a transaction below xmax out of the set. */

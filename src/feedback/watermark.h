@@ -46,6 +46,11 @@ rlrec_watermark_has(const RlrecWatermark *watermark, uint64 xid)
 /* Those that have ended for the active snapshot; the transaction that runs, which is given an id, has not. */
 extern void rlrec_watermark_now(RlrecWatermark *watermark);
 
+extern bool rlrec_watermark_equal(const RlrecWatermark *a, const RlrecWatermark *b);
+
+/* Copies it to the current memory context. */
+extern void rlrec_watermark_copy(RlrecWatermark *to, const RlrecWatermark *from);
+
 /* To and from a datum of type pg_snapshot, without the part of a transaction. */
 extern Datum rlrec_watermark_datum(const RlrecWatermark *watermark);
 extern void rlrec_watermark_read(RlrecWatermark *watermark, Datum snapshot);

@@ -340,6 +340,17 @@ SELECT is(rlrec_process('bulk'), 1::bigint, 'rows that were changed or deleted b
 INSERT INTO bulk SELECT i, 1, 1 FROM generate_series(201, 200) i;
 SELECT is(rlrec_process('bulk'), 0::bigint, 'nor does a statement that inserts nothing');
 
+CREATE TABLE guarded (id bigserial PRIMARY KEY, user_id int, item_id int, at timestamptz DEFAULT now());
+CREATE FUNCTION again() RETURNS boolean LANGUAGE sql VOLATILE AS $$ SELECT public.rlrec_process('guarded') >= 0 $$;
+CREATE POLICY reads ON guarded FOR SELECT USING (public.again());
+CREATE POLICY writes ON guarded FOR INSERT WITH CHECK (true);
+ALTER TABLE guarded ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY, OWNER TO f_owner;
+SELECT as_role('f_owner', $$ SELECT rlrec_create_agent('guarded', 'guarded') $$), as_role('f_owner', $$ SELECT rlrec_attach('guarded', 'range') $$);
+INSERT INTO guarded (user_id, item_id) VALUES (1, 1);
+SELECT throws_ok($$ SELECT rlrec_process('guarded') $$, '55006', 'this session is learning from feedback already', 'learning does not learn again');
+SELECT rlrec_drop_agent('guarded');
+DROP TABLE guarded;
+
 -- ---- explicit feedback
 
 SELECT rlrec_create_agent('told', 'events', rewards => '{"click": 1, "buy": 5}');
