@@ -28,7 +28,7 @@ static const char arms[] =
 "  a(name, model, version, share) WHERE e.agent = $1),"
 " decision AS (SELECT a.id, a.name, d.user_id, (SELECT coalesce(sum(o.reward), 0) FROM rlrec.outcome o WHERE o.decision = d.id) AS reward"
 "  FROM arm a JOIN rlrec.decision d ON d.agent = $1 AND d.arm = a.name AND d.model = a.model AND d.served_at >= a.started_at"
-"   AND d.served_at < least(a.ended_at, $2)),"
+"   AND d.served_at < least(a.ended_at, $2) AND NOT d.policy ? 'seeded'),"
 " client AS (SELECT id, name, user_id, count(*) AS n, sum(reward) AS reward, sum(reward * reward) AS squares FROM decision GROUP BY 1, 2, 3),"
 " total AS (SELECT id, name, sum(n) AS n, count(*) AS users, sum(reward) / sum(n)::float8 AS mean, sum(squares) AS squares FROM client GROUP BY 1, 2),"
 " clustered AS (SELECT id, name, sum((c.reward - c.n * t.mean) ^ 2) AS squares FROM client c JOIN total t USING (id, name) GROUP BY 1, 2)"

@@ -2,7 +2,8 @@
  * matured.c
  *	  Decisions of which all feedback has come.
  *
- * A decision of which no feedback came counts with a reward of 0: that an item was ignored is what it came to.
+ * A decision of which no feedback came counts with a reward of 0: that an item was ignored is what it came to. One of which the caller chose the
+ * seed counts for nothing, as what it showed was certain whatever its propensity says.
  */
 #include "postgres.h"
 
@@ -37,7 +38,7 @@ select_decisions(const char *columns, const RlrecAgent *agent, int64 model, Time
 	TimestampTzGetDatum(rlrec_matured_before(agent)), Int64GetDatum(most)};
 
 	return (int64) rlrec_catalog_execute(psprintf("SELECT %s FROM (SELECT * FROM rlrec.decision WHERE agent = $1 AND ($2 = 0 OR model = $2) AND served_at >= $3"
-												  "  AND served_at < $4 ORDER BY served_at DESC, id DESC LIMIT $5) d ORDER BY served_at, id", columns),
+												  "  AND served_at < $4 AND NOT policy ? 'seeded' ORDER BY served_at DESC, id DESC LIMIT $5) d ORDER BY served_at, id", columns),
 										 lengthof(types), types, values, NULL);
 }
 
@@ -128,7 +129,7 @@ rlrec_matured_any(const RlrecAgent *agent)
 	bool		any;
 
 	SPI_connect();
-	any = rlrec_catalog_execute("SELECT FROM rlrec.decision WHERE agent = $1 AND served_at < $2 LIMIT 1", 2, types, values, NULL) > 0;
+	any = rlrec_catalog_execute("SELECT FROM rlrec.decision WHERE agent = $1 AND served_at < $2 AND NOT policy ? 'seeded' LIMIT 1", 2, types, values, NULL) > 0;
 	SPI_finish();
 	return any;
 }

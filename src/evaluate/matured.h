@@ -1,6 +1,6 @@
 /*
  * matured.h
- *	  Decisions of which all feedback has come.
+ *	  Decisions of which all feedback has come, without those that were seeded by the caller.
  */
 #ifndef RLREC_MATURED_H
 #define RLREC_MATURED_H
