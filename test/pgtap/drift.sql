@@ -38,10 +38,12 @@ SELECT results_eq($$ SELECT version, predecessor, decisions, mean, reference_dec
 SELECT pg_temp.serve(1, '{0,2,0,2}', '2 hours');
 SELECT pg_temp.serve(2, '{0,0,0}');
 SELECT is((SELECT statistic FROM rlrec.drift), 0::float8, 'four decisions of the first say nothing');
-SELECT pg_temp.serve(1, array_agg(2.0 * (i % 2)), '2 hours') FROM generate_series(1, 396) i;
--- mean 1 and standard deviation sqrt(400 / 399), so that three rewards of 0 add up to 3 / sqrt(400 / 399) - .3
+SELECT pg_temp.serve(1, array_agg(2.0 * (i % 2)), '2 hours') FROM generate_series(1, 295) i;
+SELECT is((SELECT statistic FROM rlrec.drift), 0::float8, 'nor do 299');
+SELECT pg_temp.serve(1, array_agg(2.0 * (i % 2)), '90 minutes') FROM generate_series(0, 100) i;
+-- mean 1 and standard deviation sqrt(400 / 399), so that three rewards of 0 add up to 3 / sqrt(400 / 399), less three times .1 + 3 / sqrt(400)
 SELECT results_eq($$ SELECT decisions, mean, reference_decisions, reference_mean, round(reference_deviation::numeric, 9), round(statistic::numeric, 9) FROM rlrec.drift $$,
-	$$ VALUES (3::bigint, 0::float8, 400::bigint, 1::float8, round(sqrt(400.0 / 399), 9), round(3 / sqrt(400.0 / 399) - 0.3, 9)) $$, 'the statistic is that by hand');
+	$$ VALUES (3::bigint, 0::float8, 400::bigint, 1::float8, round(sqrt(400.0 / 399), 9), round(3 / sqrt(400.0 / 399) - 0.75, 9)) $$, 'the statistic is that by hand');
 SELECT pg_temp.serve(2, '{0,0,0,0,0,0}', '9 minutes');
 SELECT is((SELECT decisions FROM rlrec.drift), 3::bigint, 'decisions within the horizon have not matured');
 SELECT is(rlrec_check_drift('shop'), NULL, 'no alarm');
