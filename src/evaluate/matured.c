@@ -16,15 +16,19 @@
 
 #include "evaluate/matured.h"
 #include "store/catalog.h"
+#include "store/subscription.h"
 
 #define DEFAULT_HORIZON SECS_PER_DAY	/* as attribution has it */
 
-TimestampTz
-rlrec_matured_before(const RlrecAgent *agent)
+void
+rlrec_matured_range(const RlrecAgent *agent, TimestampTz *since, TimestampTz *until)
 {
 	double		horizon = rlrec_option_real(agent->options, rlrec_agent_options, "horizon");
 
-	return GetCurrentTimestamp() - (TimestampTz) ((horizon > 0 ? horizon : DEFAULT_HORIZON) * USECS_PER_SEC);
+	if (rlrec_feedback_range(agent->id, since, until))
+		*until -= (TimestampTz) ((horizon > 0 ? horizon : DEFAULT_HORIZON) * USECS_PER_SEC);
+	else
+		*since = *until = DT_NOBEGIN;
 }
 
 /*
@@ -34,9 +38,16 @@ static int64
 select_decisions(const char *columns, const RlrecAgent *agent, int64 model, TimestampTz since, int64 most)
 {
 	Oid			types[] = {INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID};
-	Datum		values[] = {Int64GetDatum(agent->id), Int64GetDatum(model), TimestampTzGetDatum(since),
-	TimestampTzGetDatum(rlrec_matured_before(agent)), Int64GetDatum(most)};
+	Datum		values[5];
+	TimestampTz attached_at,
+				until;
 
+	rlrec_matured_range(agent, &attached_at, &until);
+	values[0] = Int64GetDatum(agent->id);
+	values[1] = Int64GetDatum(model);
+	values[2] = TimestampTzGetDatum(Max(since, attached_at));
+	values[3] = TimestampTzGetDatum(until);
+	values[4] = Int64GetDatum(most);
 	return (int64) rlrec_catalog_execute(psprintf("SELECT %s FROM (SELECT * FROM rlrec.decision WHERE agent = $1 AND ($2 = 0 OR model = $2) AND served_at >= $3"
 												  "  AND served_at < $4 AND NOT policy ? 'seeded' ORDER BY served_at DESC, id DESC LIMIT $5) d ORDER BY served_at, id", columns),
 										 lengthof(types), types, values, NULL);
@@ -124,12 +135,10 @@ rlrec_matured_decisions(const RlrecAgent *agent, int64 model, TimestampTz since,
 bool
 rlrec_matured_any(const RlrecAgent *agent)
 {
-	Oid			types[] = {INT8OID, TIMESTAMPTZOID};
-	Datum		values[] = {Int64GetDatum(agent->id), TimestampTzGetDatum(rlrec_matured_before(agent))};
 	bool		any;
 
 	SPI_connect();
-	any = rlrec_catalog_execute("SELECT FROM rlrec.decision WHERE agent = $1 AND served_at < $2 AND NOT policy ? 'seeded' LIMIT 1", 2, types, values, NULL) > 0;
+	any = select_decisions("id", agent, 0, DT_NOBEGIN, 1) > 0;
 	SPI_finish();
 	return any;
 }

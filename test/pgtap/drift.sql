@@ -28,6 +28,9 @@ SELECT lives_ok($$ SELECT rlrec_train('shop') $$, 'a first version');
 SELECT is((SELECT count(*) FROM rlrec.drift), 0::bigint, 'nor with nothing to go back to');
 SELECT is(rlrec_check_drift('shop'), NULL, 'so nothing happens');
 
+SELECT rlrec_attach('shop', mode => 'none');
+UPDATE rlrec.subscription SET attached_at = '-infinity';
+
 -- Two versions; deployments lie before the decisions that are made up here.
 SELECT rlrec_train('shop');
 SELECT rlrec_deploy('shop', 2);
@@ -48,6 +51,20 @@ SELECT pg_temp.serve(2, '{0,0,0,0,0,0}', '9 minutes');
 SELECT is((SELECT decisions FROM rlrec.drift), 3::bigint, 'decisions within the horizon have not matured');
 SELECT is(rlrec_check_drift('shop'), NULL, 'no alarm');
 SELECT is((SELECT deployed FROM rlrec.agents), 2, 'and the version serves on');
+
+-- Nor has what may have come to something that nobody has learned of yet.
+SET client_min_messages = warning;
+UPDATE rlrec.subscription SET attached_at = now() - interval '1 hour' + interval '1.5 s';
+SELECT is((SELECT decisions FROM rlrec.drift), 2::bigint, 'nor have those from before the agent was attached');
+UPDATE rlrec.subscription SET attached_at = '-infinity';
+INSERT INTO rlrec.queue_0 SELECT id, (txid_current()::text)::xid8, 0, now() - interval '50 minutes' + interval '2.5 s', 0, '' FROM rlrec.agent;
+SELECT is((SELECT decisions FROM rlrec.drift), 2::bigint, 'nor those of which an event may be waiting');
+DELETE FROM rlrec.queue_0;
+SELECT is((SELECT decisions FROM rlrec.drift), 3::bigint, 'until it is learned');
+SELECT rlrec_detach('shop');
+SELECT is((SELECT decisions FROM rlrec.drift), 0::bigint, 'nor any of an agent that is not attached');
+SELECT rlrec_attach('shop', mode => 'none');
+UPDATE rlrec.subscription SET attached_at = '-infinity';
 
 -- A version that is as good, two that are bad.
 DELETE FROM rlrec.decision;

@@ -48,6 +48,8 @@ SELECT set_eq($$ SELECT version FROM rlrec.models WHERE agent = 'shop' $$, ARRAY
 
 -- ---- what they came to: served an hour ago, several times, with rewards known
 UPDATE rlrec.experiment SET started_at = now() - interval '2 hours';
+SELECT rlrec_attach('shop', mode => 'none');
+UPDATE rlrec.subscription SET attached_at = '-infinity';
 UPDATE rlrec.decision SET served_at = now() - interval '1 hour';
 SELECT results_eq($$ SELECT arm, version, share, users, decisions, mean, difference FROM rlrec.experiments ORDER BY arm $$,
 	$$ SELECT arm, CASE arm WHEN 'new' THEN 2 ELSE 1 END, CASE arm WHEN 'new' THEN 0.3 ELSE 0.6 END::float8, count(*), count(*), 0::float8,

@@ -11,6 +11,9 @@ SELECT rlrec_create_agent('shop', 'events', learner => 'popularity',
 	options => '{"horizon": "1 s", "exclude_seen": false, "explore": "epsilon_greedy", "explore_epsilon": 0.6, "explore_shortlist": 12}');
 SELECT lives_ok($$ SELECT rlrec_train('shop', deploy => 'if_better') $$, 'a first version is better than none');
 
+SELECT rlrec_attach('shop', mode => 'none');
+UPDATE rlrec.subscription SET attached_at = '-infinity';
+
 -- The log: each user is served n times, k items, and clicks those of his kind six times out of ten, others once; a second between decisions.
 -- Seeds make it the same each time; then it forgets them, as what was seeded is no evidence.
 CREATE FUNCTION serve(n int, k int, seed float8) RETURNS void LANGUAGE plpgsql AS $$
@@ -51,12 +54,18 @@ SELECT is((SELECT round(gain::numeric, 9) FROM rlrec_gain('shop', 1)),
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), false, 'the same learner, with what else it knows, is not surely better');
 SELECT rlrec_alter_agent('shop', learner => 'itemknn');
 CREATE TABLE lies AS SELECT user_id, (item_id + 1) % 12 AS item_id, at FROM events;
+SELECT rlrec_detach('shop');
 SELECT rlrec_alter_agent('shop', events => 'lies');
+SELECT rlrec_attach('shop', mode => 'none');
+UPDATE rlrec.subscription SET attached_at = '-infinity';
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), false, 'a deliberately bad version is refused');
 SELECT is((SELECT version FROM rlrec.models WHERE agent = 'shop' AND deployed), 1, 'and the first serves on');
 UPDATE rlrec.model SET created_at = now() - interval '11 hours';
 SELECT cmp_ok((SELECT gain FROM rlrec_gain('shop', 3)), '<', -0.05::float8, 'its gain is a loss');
+SELECT rlrec_detach('shop');
 SELECT rlrec_alter_agent('shop', events => 'events');
+SELECT rlrec_attach('shop', mode => 'none');
+UPDATE rlrec.subscription SET attached_at = '-infinity';
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), true, 'a better one is deployed');
 SELECT is((SELECT version FROM rlrec.models WHERE agent = 'shop' AND deployed), 4, 'and serves');
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), false, 'another waits until the log tells of that one');

@@ -10,6 +10,7 @@ SELECT rlrec_create_agent('shop', 'events', learner => 'popularity', options =>
 SELECT rlrec_train('shop') \g /dev/null
 INSERT INTO events (user_id, item_id, at) SELECT u, 2, '2026-01-02' FROM generate_series(61, 200) u;
 SELECT rlrec_train('shop', 'never') \g /dev/null
+SELECT rlrec_attach('shop', mode => 'none') \g /dev/null
 SELECT is((SELECT value FROM rlrec_ope('shop', 2)), NULL, 'without decisions there is no estimate');
 
 -- A click comes of item 2 with probability .6, of 1 with .2, of others with .1: made of a hash, so that it is the same each time.
