@@ -2,10 +2,12 @@
 
 CREATE TABLE rlrec.subscription (
 	agent bigint PRIMARY KEY,
-	mode text NOT NULL
+	mode text NOT NULL,
+	attached_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 COMMENT ON TABLE rlrec.subscription IS 'one row an agent that is attached: it learns from what is committed';
 COMMENT ON COLUMN rlrec.subscription.mode IS 'row or range: what the trigger on the events queues; none: there is no trigger';
+COMMENT ON COLUMN rlrec.subscription.attached_at IS 'of decisions from before nobody knows what they came to';
 
 CREATE TABLE rlrec.watermark (
 	agent bigint PRIMARY KEY,

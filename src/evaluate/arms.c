@@ -27,8 +27,8 @@ static const char arms[] =
 "WITH arm AS (SELECT e.id, e.started_at, e.ended_at, a.* FROM rlrec.experiment e, unnest(e.arms, e.models, e.versions, e.shares) AS"
 "  a(name, model, version, share) WHERE e.agent = $1),"
 " decision AS (SELECT a.id, a.name, d.user_id, (SELECT coalesce(sum(o.reward), 0) FROM rlrec.outcome o WHERE o.decision = d.id) AS reward"
-"  FROM arm a JOIN rlrec.decision d ON d.agent = $1 AND d.arm = a.name AND d.model = a.model AND d.served_at >= a.started_at"
-"   AND d.served_at < least(a.ended_at, $2)),"
+"  FROM arm a JOIN rlrec.decision d ON d.agent = $1 AND d.arm = a.name AND d.model = a.model AND d.served_at >= greatest(a.started_at, $3)"
+"   AND d.served_at < least(a.ended_at, $2) AND NOT d.policy ? 'seeded'),"
 " client AS (SELECT id, name, user_id, count(*) AS n, sum(reward) AS reward, sum(reward * reward) AS squares FROM decision GROUP BY 1, 2, 3),"
 " total AS (SELECT id, name, sum(n) AS n, count(*) AS users, sum(reward) / sum(n)::float8 AS mean, sum(squares) AS squares FROM client GROUP BY 1, 2),"
 " clustered AS (SELECT id, name, sum((c.reward - c.n * t.mean) ^ 2) AS squares FROM client c JOIN total t USING (id, name) GROUP BY 1, 2)"
@@ -56,13 +56,19 @@ rlrec_arms_of(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	RlrecAgent *agent = rlrec_agent_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
 	double		alpha = 1 - rlrec_option_real(agent->options, rlrec_agent_options, "deploy_confidence");
-	Oid			types[] = {INT8OID, TIMESTAMPTZOID};
-	Datum		arguments[] = {Int64GetDatum(agent->id), TimestampTzGetDatum(rlrec_matured_before(agent))};
+	Oid			types[] = {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+	Datum		arguments[3];
+	TimestampTz since,
+				until;
 	RlrecClusteredMean control = {0};
 	int64		experiment = 0;
 	uint64		n;
 
 	InitMaterializedSRF(fcinfo, 0);
+	rlrec_matured_range(agent, &since, &until);
+	arguments[0] = Int64GetDatum(agent->id);
+	arguments[1] = TimestampTzGetDatum(until);
+	arguments[2] = TimestampTzGetDatum(since);
 	SPI_connect();
 	n = rlrec_catalog_execute(arms, lengthof(types), types, arguments, NULL);
 	for (uint64 i = 0; i < n; i++)

@@ -26,7 +26,6 @@
 #include "store/model.h"
 
 #define WINDOW 20000
-#define LEAST_REFERENCE 30		/* decisions of the predecessor, below which it says nothing */
 
 /* The version that serves beside the one before it */
 typedef struct Drift
@@ -81,9 +80,10 @@ measure(const RlrecAgent *agent, Drift *drift)
 	pfree(reward);
 	reward = rlrec_matured_rewards(agent, serving.model, serving.since, WINDOW, &drift->n);
 	describe_rewards(drift->n, reward, &drift->mean, &deviation);
-	if (drift->reference_n >= LEAST_REFERENCE && drift->reference_deviation > 0)
+	if (drift->reference_n >= RLREC_LEAST_REFERENCE && drift->reference_deviation > 0)
 		for (int64 i = 0; i < drift->n; i++)
-			rlrec_page_add(&drift->test, (reward[i] - drift->reference_mean) / drift->reference_deviation, tolerance);
+			rlrec_page_add(&drift->test, (reward[i] - drift->reference_mean) / drift->reference_deviation,
+						   rlrec_page_tolerance(tolerance, drift->reference_n));
 	pfree(reward);
 	return true;
 }

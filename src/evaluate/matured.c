@@ -2,7 +2,8 @@
  * matured.c
  *	  Decisions of which all feedback has come.
  *
- * A decision of which no feedback came counts with a reward of 0: that an item was ignored is what it came to.
+ * A decision of which no feedback came counts with a reward of 0: that an item was ignored is what it came to. One of which the caller chose the
+ * seed counts for nothing, as what it showed was certain whatever its propensity says.
  */
 #include "postgres.h"
 
@@ -16,11 +17,15 @@
 #include "evaluate/matured.h"
 #include "feedback/attribution.h"
 #include "store/catalog.h"
+#include "store/subscription.h"
 
-TimestampTz
-rlrec_matured_before(const RlrecAgent *agent)
+void
+rlrec_matured_range(const RlrecAgent *agent, TimestampTz *since, TimestampTz *until)
 {
-	return GetCurrentTimestamp() - (TimestampTz) (rlrec_attribution_horizon(agent) * USECS_PER_SEC);
+	if (rlrec_feedback_range(agent->id, since, until))
+		*until -= (TimestampTz) (rlrec_attribution_horizon(agent) * USECS_PER_SEC);
+	else
+		*since = *until = DT_NOBEGIN;
 }
 
 /*
@@ -30,11 +35,18 @@ static int64
 select_decisions(const char *columns, const RlrecAgent *agent, int64 model, TimestampTz since, int64 most)
 {
 	Oid			types[] = {INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID};
-	Datum		values[] = {Int64GetDatum(agent->id), Int64GetDatum(model), TimestampTzGetDatum(since),
-	TimestampTzGetDatum(rlrec_matured_before(agent)), Int64GetDatum(most)};
+	Datum		values[5];
+	TimestampTz attached_at,
+				until;
 
+	rlrec_matured_range(agent, &attached_at, &until);
+	values[0] = Int64GetDatum(agent->id);
+	values[1] = Int64GetDatum(model);
+	values[2] = TimestampTzGetDatum(Max(since, attached_at));
+	values[3] = TimestampTzGetDatum(until);
+	values[4] = Int64GetDatum(most);
 	return (int64) rlrec_catalog_execute(psprintf("SELECT %s FROM (SELECT * FROM rlrec.decision WHERE agent = $1 AND ($2 = 0 OR model = $2) AND served_at >= $3"
-												  "  AND served_at < $4 ORDER BY served_at DESC, id DESC LIMIT $5) d ORDER BY served_at, id", columns),
+												  "  AND served_at < $4 AND NOT policy ? 'seeded' ORDER BY served_at DESC, id DESC LIMIT $5) d ORDER BY served_at, id", columns),
 										 lengthof(types), types, values, NULL);
 }
 
@@ -120,12 +132,10 @@ rlrec_matured_decisions(const RlrecAgent *agent, int64 model, TimestampTz since,
 bool
 rlrec_matured_any(const RlrecAgent *agent)
 {
-	Oid			types[] = {INT8OID, TIMESTAMPTZOID};
-	Datum		values[] = {Int64GetDatum(agent->id), TimestampTzGetDatum(rlrec_matured_before(agent))};
 	bool		any;
 
 	SPI_connect();
-	any = rlrec_catalog_execute("SELECT FROM rlrec.decision WHERE agent = $1 AND served_at < $2 LIMIT 1", 2, types, values, NULL) > 0;
+	any = select_decisions("id", agent, 0, DT_NOBEGIN, 1) > 0;
 	SPI_finish();
 	return any;
 }

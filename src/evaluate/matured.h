@@ -1,6 +1,6 @@
 /*
  * matured.h
- *	  Decisions of which all feedback has come.
+ *	  Decisions of which all feedback has come, without those that were seeded by the caller.
  */
 #ifndef RLREC_MATURED_H
 #define RLREC_MATURED_H
@@ -9,8 +9,11 @@
 #include "store/agent.h"
 #include "utils/array.h"
 
-/* The agent's decisions before this time have matured: its horizon, a day where it has none, has passed. */
-extern TimestampTz rlrec_matured_before(const RlrecAgent *agent);
+/*
+ * The agent's decisions from *since on and before *until have matured: it was attached by then, and has learned all that was told until its horizon, a
+ * day where it has none, had passed. None has while it is not attached.
+ */
+extern void rlrec_matured_range(const RlrecAgent *agent, TimestampTz *since, TimestampTz *until);
 
 /*
  * What each matured decision of a version came to, the sum over its slate, oldest first: the newest ones since a time, at most so many.

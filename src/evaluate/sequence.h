@@ -7,6 +7,8 @@
 #ifndef RLREC_SEQUENCE_H
 #define RLREC_SEQUENCE_H
 
+#include <math.h>
+
 /* The mean of values that come in clusters: those of a cluster may depend on each other. */
 typedef struct RlrecClusteredMean
 {
@@ -42,5 +44,16 @@ typedef struct RlrecPage
 
 /* Adds a value, as a difference from what is expected. A drop of as much as tolerance counts for nothing. */
 extern void rlrec_page_add(RlrecPage *test, double value, double tolerance);
+
+/*
+ * The tolerance where what is expected is itself a mean, of so many rewards, at least RLREC_LEAST_REFERENCE: that may be too high by three standard
+ * errors. So much is more than the first reward among n does to their mean, 1 / sqrt(n), so that it does not matter when one came.
+ */
+#define RLREC_LEAST_REFERENCE 300
+static inline double
+rlrec_page_tolerance(double tolerance, int64 reference_n)
+{
+	return tolerance + 3 / sqrt((double) reference_n);
+}
 
 #endif							/* RLREC_SEQUENCE_H */

@@ -12,11 +12,14 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "commands/extension.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "store/catalog.h"
@@ -68,6 +71,31 @@ is_feedback_trigger(Oid trigger)
 	name = get_func_name(function);
 	return name && strcmp(name, "rlrec_feedback_trigger") == 0 &&
 		getExtensionOfObject(ProcedureRelationId, function) == get_extension_oid("rlrec", false);
+}
+
+bool
+rlrec_feedback_range(int64 agent, TimestampTz *since, TimestampTz *until)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(agent)};
+	bool		attached;
+
+	SPI_connect();
+	attached = rlrec_catalog_execute("SELECT s.attached_at, least(clock_timestamp(), (SELECT min(q.told_at) FROM"
+									 "  (SELECT agent, xid, told_at FROM rlrec.queue_0 UNION ALL SELECT agent, xid, told_at FROM rlrec.queue_1"
+									 "   UNION ALL SELECT agent, xid, told_at FROM rlrec.queue_2) q"
+									 "  WHERE q.agent = $1 AND (w.seen IS NULL OR NOT pg_visible_in_snapshot(q.xid, w.seen))))"
+									 " FROM rlrec.subscription s LEFT JOIN rlrec.watermark w USING (agent) WHERE s.agent = $1",
+									 1, types, values, NULL) > 0;
+	if (attached)
+	{
+		bool		isnull;
+
+		*since = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		*until = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+	}
+	SPI_finish();
+	return attached;
 }
 
 void

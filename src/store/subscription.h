@@ -5,6 +5,7 @@
 #ifndef RLREC_SUBSCRIPTION_H
 #define RLREC_SUBSCRIPTION_H
 
+#include "datatype/timestamp.h"
 #include "store/agent.h"
 
 typedef enum RlrecFeedbackMode
@@ -19,6 +20,12 @@ typedef enum RlrecFeedbackMode
 
 /* The active snapshot is used. */
 extern RlrecFeedbackMode rlrec_feedback_mode(int64 agent);
+
+/*
+ * Of the events of an agent those told from *since on and before *until are learned; false where it is not attached. What a transaction tells counts
+ * from its commit.
+ */
+extern bool rlrec_feedback_range(int64 agent, TimestampTz *since, TimestampTz *until);
 
 /* Drops the trigger that rlrec_attach() made for the agent of that id and name on its events table, if it is there; nobody's else. */
 extern void rlrec_feedback_drop_trigger(int64 agent, const char *name, Oid events);

@@ -11,14 +11,18 @@ SELECT rlrec_create_agent('shop', 'events', learner => 'popularity',
 	options => '{"horizon": "1 s", "exclude_seen": false, "explore": "epsilon_greedy", "explore_epsilon": 0.6, "explore_shortlist": 12}');
 SELECT lives_ok($$ SELECT rlrec_train('shop', deploy => 'if_better') $$, 'a first version is better than none');
 
+SELECT rlrec_attach('shop', mode => 'none');
+UPDATE rlrec.subscription SET attached_at = '-infinity';
+
 -- The log: each user is served n times, k items, and clicks those of his kind six times out of ten, others once; a second between decisions.
+-- Seeds make it the same each time; then it forgets them, as what was seeded is no evidence.
 CREATE FUNCTION serve(n int, k int, seed float8) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	first bigint := coalesce((SELECT max(id) FROM rlrec.decision), 0);
 BEGIN
 	PERFORM setseed(seed);
 	PERFORM rlrec_serve(u, k, 'shop', context => jsonb_build_object('seed', 1000 * i + u)) FROM generate_series(1, n) i, generate_series(1, 300) u;
-	UPDATE rlrec.decision SET served_at = now() - interval '10 hours' + id * interval '1 s';
+	UPDATE rlrec.decision SET served_at = now() - interval '10 hours' + id * interval '1 s', policy = policy - 'seeded';
 	INSERT INTO rlrec.outcome (decision, place, agent, reward, events, first_at)
 	SELECT d.id, s.place, d.agent, 1, 1, d.served_at
 	FROM rlrec.decision d CROSS JOIN unnest(d.slate) WITH ORDINALITY s (choice, place)
@@ -35,6 +39,10 @@ SELECT results_eq($$ SELECT decisions, users, round(gain::numeric, 9), round(low
 	$$ VALUES (6000::bigint, 300::bigint, 0.0, 0.0, 1.0) $$, 'a version has no gain over itself, decision by decision');
 SELECT is((SELECT round(mean::numeric, 9) FROM rlrec_gain('shop', 1)), (SELECT round(sum(reward)::numeric / 6000, 9) FROM rlrec.outcome), 'the mean is that of the log');
 
+UPDATE rlrec.decision SET policy = policy || '{"seeded": true}' WHERE user_id = '1';
+SELECT is((SELECT decisions FROM rlrec_gain('shop', 1)), 5980::bigint, 'what was seeded does not count');
+UPDATE rlrec.decision SET policy = policy - 'seeded';
+
 -- The same estimate in SQL: another epsilon is another policy over the same scores.
 SELECT rlrec_alter_agent('shop', options => '{"explore_epsilon": 0.1}');
 SELECT is((SELECT round(gain::numeric, 9) FROM rlrec_gain('shop', 1)),
@@ -46,12 +54,18 @@ SELECT is((SELECT round(gain::numeric, 9) FROM rlrec_gain('shop', 1)),
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), false, 'the same learner, with what else it knows, is not surely better');
 SELECT rlrec_alter_agent('shop', learner => 'itemknn');
 CREATE TABLE lies AS SELECT user_id, (item_id + 1) % 12 AS item_id, at FROM events;
+SELECT rlrec_detach('shop');
 SELECT rlrec_alter_agent('shop', events => 'lies');
+SELECT rlrec_attach('shop', mode => 'none');
+UPDATE rlrec.subscription SET attached_at = '-infinity';
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), false, 'a deliberately bad version is refused');
 SELECT is((SELECT version FROM rlrec.models WHERE agent = 'shop' AND deployed), 1, 'and the first serves on');
 UPDATE rlrec.model SET created_at = now() - interval '11 hours';
 SELECT cmp_ok((SELECT gain FROM rlrec_gain('shop', 3)), '<', -0.05::float8, 'its gain is a loss');
+SELECT rlrec_detach('shop');
 SELECT rlrec_alter_agent('shop', events => 'events');
+SELECT rlrec_attach('shop', mode => 'none');
+UPDATE rlrec.subscription SET attached_at = '-infinity';
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), true, 'a better one is deployed');
 SELECT is((SELECT version FROM rlrec.models WHERE agent = 'shop' AND deployed), 4, 'and serves');
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), false, 'another waits until the log tells of that one');

@@ -1,6 +1,6 @@
 -- rlrec_ope(): what a version would earn, from the decisions of another one.
 SET client_min_messages = error;
-SELECT plan(27);
+SELECT plan(28);
 
 -- Item 1 was the most popular one when version 1 was trained; item 2 is when version 2 is, which does not serve.
 CREATE TABLE events (id serial PRIMARY KEY, user_id int NOT NULL, item_id int NOT NULL, at timestamptz NOT NULL);
@@ -10,6 +10,7 @@ SELECT rlrec_create_agent('shop', 'events', learner => 'popularity', options =>
 SELECT rlrec_train('shop') \g /dev/null
 INSERT INTO events (user_id, item_id, at) SELECT u, 2, '2026-01-02' FROM generate_series(61, 200) u;
 SELECT rlrec_train('shop', 'never') \g /dev/null
+SELECT rlrec_attach('shop', mode => 'none') \g /dev/null
 SELECT is((SELECT value FROM rlrec_ope('shop', 2)), NULL, 'without decisions there is no estimate');
 
 -- A click comes of item 2 with probability .6, of 1 with .2, of others with .1: made of a hash, so that it is the same each time.
@@ -24,6 +25,8 @@ WHERE a.name = 'shop' AND pays(decision_id, item, rank) > 0
 $$;
 SELECT serve(4000, 1) \g /dev/null
 SELECT pg_sleep(0.05) \g /dev/null
+SELECT is((SELECT value FROM rlrec_ope('shop', 2)), NULL, 'decisions with a seed of the caller tell nothing');
+UPDATE rlrec.decision SET policy = policy - 'seeded';
 
 -- A version shows its best item with probability .4 + .6 / 6 = .5, and each other with .1: version 2 earns .5 * .6 + .1 * .2 + .4 * .1 = .36,
 -- version 1 earns .5 * .2 + .1 * .6 + .4 * .1 = .2.
@@ -42,6 +45,7 @@ SELECT is((SELECT n FROM rlrec_ope('shop', 2, since => now() + interval '1 hour'
 DELETE FROM rlrec.decision;
 DELETE FROM rlrec.outcome;
 SELECT serve(4000, 2) \g /dev/null
+UPDATE rlrec.decision SET policy = policy - 'seeded';
 SELECT pg_sleep(0.05) \g /dev/null
 CREATE FUNCTION truth() RETURNS float8 LANGUAGE sql AS $$	-- of version 2, whose order is 2, 1, 3, 4, 5, 6
 SELECT sum(p1 * p2 * (w1 + w2)) FROM
@@ -58,6 +62,7 @@ DELETE FROM rlrec.decision;
 DELETE FROM rlrec.outcome;
 SELECT rlrec_alter_agent('shop', options => '{"explore": "none"}') \g /dev/null
 SELECT serve(10, 1) \g /dev/null
+UPDATE rlrec.decision SET policy = policy - 'seeded';
 SELECT pg_sleep(0.05) \g /dev/null
 SELECT throws_ok($$SELECT rlrec_ope('shop', 2)$$, '55000', 'nothing was explored in the decisions of agent "shop"', 'decisions without exploration tell nothing');
 CREATE ROLE ope_reader;

@@ -295,6 +295,52 @@ until_alarm(uint64 key, double mean, double tolerance, double threshold)
 	return 20000;
 }
 
+/* The same of clicks, when what is expected is what `n` decisions, and as many more as the first click takes, came to. */
+static bool
+alarms_for_nothing(uint64 key, double click, int n, bool exact)
+{
+	RlrecPage	test = {0};
+	double		clicks = 0;
+	double		mean,
+				deviation,
+				tolerance;
+	int			i = 0;
+
+	while (i < n || clicks == 0)
+		clicks += rlrec_random_uniform(key, i++) < click;
+	mean = clicks / i;
+	deviation = sqrt(mean * (1 - mean) * i / (i - 1));
+	tolerance = exact ? 0.1 : rlrec_page_tolerance(0.1, i);
+	for (int j = 0; j < 20000 && test.most <= 50; j++)
+		rlrec_page_add(&test, ((rlrec_random_uniform(key, i + j) < click) - mean) / deviation, tolerance);
+	return test.most > 50;
+}
+
+static int
+false_alarms(double click, int n, bool exact)
+{
+	int			alarms = 0;
+
+	for (int run = 0; run < 200; run++)
+		alarms += alarms_for_nothing(rlrec_random_key(5, run), click, n, exact);
+	return alarms;
+}
+
+static void
+test_reference(void)
+{
+	for (double click = 0.3; click > 0.0005; click /= 6)
+	{
+		int			few = false_alarms(click, RLREC_LEAST_REFERENCE, false);
+		int			many = false_alarms(click, 3000, false);
+		char		what[100];
+
+		snprintf(what, sizeof(what), "of 200 versions that are as good as one of %.2g clicks few give an alarm", click);
+		check(few <= 4 && many <= 4, what, Max(few, many));
+	}
+	check(false_alarms(0.3, 30, true) > 20, "if the mean of 30 decisions were taken as exact many would", false_alarms(0.3, 30, true));
+}
+
 static void
 test_drop(void)
 {
@@ -324,6 +370,7 @@ main(void)
 	test_formula();
 	test_bound();
 	test_drop();
+	test_reference();
 	printf("1..%d\n", tests);
 	return failures > 0;
 }
