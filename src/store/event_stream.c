@@ -8,13 +8,10 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "access/attmap.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -30,10 +27,7 @@
 #include "parser/parse_target.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteManip.h"
-#include "storage/itemptr.h"
-#include "tcop/dest.h"
 #include "utils/builtins.h"
-#include "utils/date.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -44,190 +38,7 @@
 #include "compat.h"
 #include "learner/options.h"
 #include "store/catalog.h"
-#include "store/event_stream.h"
-#include "store/reward.h"
-
-/* From 1970 to 2000. */
-#define UNIX_EPOCH_SECONDS ((double) ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY))
-
-typedef struct EventReceiver
-{
-	DestReceiver base;
-	const RlrecAgent *agent;
-	RlrecEventSink	sink;
-	void	   *argument;
-	RlrecIdReader	user;
-	RlrecIdReader	item;
-	RlrecIdReader	type;
-	Oid			time_type;		/* InvalidOid without a time column */
-	RlrecRewardReader reward;
-	bool		skip_missing;
-	bool		lenient;		/* passes over what is otherwise an error */
-	MemoryContext row_context;
-} EventReceiver;
-
-/* Columns of the query. */
-enum
-{
-	COLUMN_USER, COLUMN_ITEM, COLUMN_TIME, COLUMN_TIE, COLUMN_EVENT, COLUMN_VALUE, COLUMN_XID
-};
-
-/* ---------------------------------------------------------------- decoding */
-
-void
-rlrec_id_reader_init(RlrecIdReader *reader, Oid type)
-{
-	reader->type = type;
-	if (type != INT2OID && type != INT4OID && type != INT8OID && type != TEXTOID && type != VARCHAROID && type != BPCHAROID)
-	{
-		Oid			output;
-		bool		is_varlena;
-
-		getTypeOutputInfo(type, &output, &is_varlena);
-		fmgr_info(output, &reader->output);
-	}
-}
-
-const char *
-rlrec_id_bytes(RlrecIdReader *reader, Datum datum, size_t *length)
-{
-	struct varlena *text;
-	char	   *string;
-
-	switch (reader->type)
-	{
-		case INT2OID:
-			*length = pg_ltoa(DatumGetInt16(datum), reader->buffer);
-			return reader->buffer;
-		case INT4OID:
-			*length = pg_ltoa(DatumGetInt32(datum), reader->buffer);
-			return reader->buffer;
-		case INT8OID:
-			*length = pg_lltoa(DatumGetInt64(datum), reader->buffer);
-			return reader->buffer;
-		case TEXTOID:
-		case VARCHAROID:
-		case BPCHAROID:
-			text = PG_DETOAST_DATUM_PACKED(datum);
-			*length = VARSIZE_ANY_EXHDR(text);
-			return VARDATA_ANY(text);
-		default:
-			string = OutputFunctionCall(&reader->output, datum);
-			*length = strlen(string);
-			return string;
-	}
-}
-
-static pg_attribute_noreturn() void
-bad_event(const EventReceiver *receiver, const char *column, const char *what, int code, bool can_skip)
-{
-	ereport(ERROR,
-			(errcode(code),
-			 errmsg("%s has events whose %s is %s", rlrec_qualified_name(receiver->agent->events), column, what),
-			 can_skip ?
-			 errhint("Mend or delete these rows, or pass over them: SELECT rlrec_alter_agent(%s, options => '{\"skip_missing\": true}').",
-					 quote_literal_cstr(receiver->agent->name)) :
-			 errhint("Mend or delete these rows, or make the agent over a view that leaves them out.")));
-}
-
-/* Microseconds since 2000-01-01; false for a time that is not finite, where that may be. */
-static bool
-time_of(const EventReceiver *receiver, Datum datum, int64 *time)
-{
-	const char *column = receiver->agent->time_column;
-	double		seconds;
-
-	if (receiver->time_type == TIMESTAMPOID)
-	{
-		*time = DatumGetTimestamp(datum);
-		if (TIMESTAMP_NOT_FINITE(*time) && !receiver->lenient)
-			bad_event(receiver, column, "infinite", ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, false);
-		return !TIMESTAMP_NOT_FINITE(*time);
-	}
-	if (receiver->time_type != FLOAT8OID)
-		elog(ERROR, "unexpected type %u of time", receiver->time_type);
-	seconds = DatumGetFloat8(datum) - UNIX_EPOCH_SECONDS;
-	if (!(fabs(seconds) < 9e12))
-	{
-		if (!receiver->lenient)
-			bad_event(receiver, column, "not a finite number of seconds", ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, false);
-		return false;
-	}
-	*time = (int64) (seconds * USECS_PER_SEC);
-	return true;
-}
-
-static int64
-tie_of(const TupleTableSlot *slot)
-{
-	Datum		datum = slot->tts_values[COLUMN_TIE];
-	ItemPointer tid;
-
-	if (TupleDescAttr(slot->tts_tupleDescriptor, COLUMN_TIE)->atttypid != TIDOID)
-		return DatumGetInt64(datum);
-	tid = (ItemPointer) DatumGetPointer(datum);
-	return ((int64) ItemPointerGetBlockNumberNoCheck(tid) << 16) | ItemPointerGetOffsetNumberNoCheck(tid);
-}
-
-static const char *
-missing_column(const EventReceiver *receiver, const bool *nulls)
-{
-	if (nulls[COLUMN_USER])
-		return receiver->agent->user_column;
-	if (nulls[COLUMN_ITEM])
-		return receiver->agent->item_column;
-	if (nulls[COLUMN_TIME] && OidIsValid(receiver->time_type))
-		return receiver->agent->time_column;
-	if (nulls[COLUMN_VALUE] && receiver->agent->value_column && !receiver->reward.is_expression)
-		return receiver->agent->value_column;
-	return NULL;
-}
-
-/* Decodes a row, in CurrentMemoryContext; false when it is to be passed over. */
-static bool
-decode_event(EventReceiver *receiver, TupleTableSlot *slot, RlrecEvent *event)
-{
-	const char *missing;
-
-	memset(event, 0, sizeof(*event));
-	slot_getallattrs(slot);
-	missing = missing_column(receiver, slot->tts_isnull);
-	if (missing && receiver->skip_missing)
-		return false;
-	if (missing)
-		bad_event(receiver, missing, "NULL", ERRCODE_NULL_VALUE_NOT_ALLOWED, true);
-
-	if (OidIsValid(receiver->time_type) && !time_of(receiver, slot->tts_values[COLUMN_TIME], &event->time))
-		return false;
-	event->user = rlrec_id_bytes(&receiver->user, slot->tts_values[COLUMN_USER], &event->user_length);
-	event->item = rlrec_id_bytes(&receiver->item, slot->tts_values[COLUMN_ITEM], &event->item_length);
-	if (!slot->tts_isnull[COLUMN_TIE])
-		event->tie = tie_of(slot);
-	if (!slot->tts_isnull[COLUMN_EVENT])
-		event->type = rlrec_id_bytes(&receiver->type, slot->tts_values[COLUMN_EVENT], &event->type_length);
-	if (slot->tts_tupleDescriptor->natts > COLUMN_XID && !slot->tts_isnull[COLUMN_XID])
-		event->xid = DatumGetTransactionId(slot->tts_values[COLUMN_XID]);
-	if (receiver->lenient &&
-		!rlrec_reward_is_finite(&receiver->reward, event, slot->tts_values[COLUMN_VALUE], slot->tts_isnull[COLUMN_VALUE]))
-		return false;
-	event->reward = rlrec_reward_of(&receiver->reward, event, slot->tts_values[COLUMN_VALUE], slot->tts_isnull[COLUMN_VALUE]);
-	return true;
-}
-
-static bool
-receive_event(TupleTableSlot *slot, DestReceiver *self)
-{
-	EventReceiver *receiver = (EventReceiver *) self;
-	MemoryContext old = MemoryContextSwitchTo(receiver->row_context);
-	RlrecEvent	event;
-	bool		decoded = decode_event(receiver, slot, &event);
-
-	MemoryContextSwitchTo(old);
-	if (decoded)
-		receiver->sink(receiver->argument, &event);
-	MemoryContextReset(receiver->row_context);
-	return true;
-}
+#include "store/event_receiver.h"
 
 /* ---------------------------------------------------------------- the query */
 
@@ -358,24 +169,6 @@ window_query(const RlrecAgent *agent, const char *query, Oid parameter)
 					" UNION ALL (%s AND %s OPERATOR(pg_catalog.>) %s ORDER BY 3, 4 LIMIT $3)", query, time, about, query, time, about);
 }
 
-static void
-receiver_init(EventReceiver *receiver, const RlrecAgent *agent, Oid time_type, RlrecEventSink sink, void *argument)
-{
-	memset(receiver, 0, sizeof(*receiver));
-	receiver->base = *None_Receiver;
-	receiver->base.receiveSlot = receive_event;
-	receiver->agent = agent;
-	receiver->sink = sink;
-	receiver->argument = argument;
-	receiver->time_type = time_type;
-	receiver->skip_missing = rlrec_option_bool(agent->options, rlrec_agent_options, "skip_missing");
-	rlrec_id_reader_init(&receiver->user, rlrec_column_type(agent->events, agent->user_column));
-	rlrec_id_reader_init(&receiver->item, rlrec_column_type(agent->events, agent->item_column));
-	rlrec_id_reader_init(&receiver->type, agent->event_column ? rlrec_column_type(agent->events, agent->event_column) : TEXTOID);
-	rlrec_reward_reader_init(&receiver->reward, agent);
-	receiver->row_context = AllocSetContextCreate(CurrentMemoryContext, "rlrec event", ALLOCSET_SMALL_SIZES);
-}
-
 /* ---------------------------------------------------------------- running it */
 
 /* Prepared queries of this session, by their text and the type of $1. */
@@ -483,7 +276,7 @@ run_of_user(const RlrecAgent *agent, const char *query, const char *user, const 
 		if (time_type == TIMESTAMPOID)
 			types[1] = rlrec_column_type(agent->events, agent->time_column) == TIMESTAMPTZOID ? TIMESTAMPTZOID : TIMESTAMPOID;
 		types[2] = INT8OID;
-		add_parameter(options->params, types[1], types[1] == FLOAT8OID ? Float8GetDatum((double) window->time / USECS_PER_SEC + UNIX_EPOCH_SECONDS) :
+		add_parameter(options->params, types[1], types[1] == FLOAT8OID ? Float8GetDatum((double) window->time / USECS_PER_SEC + RLREC_UNIX_EPOCH_SECONDS) :
 					  TimestampTzGetDatum(window->time));
 		add_parameter(options->params, types[2], Int64GetDatum(window->most));
 		query = window_query(agent, query, types[1]);
@@ -491,39 +284,47 @@ run_of_user(const RlrecAgent *agent, const char *query, const char *user, const 
 	return SPI_execute_plan_extended(prepared_plan(query, options->params->numParams, types), options);
 }
 
+/* Runs a query, of one user's events unless that is NULL, into the receiver, which ends with it. */
 static void
-stream(const RlrecAgent *agent, const char *user, bool xids, const Window *window, RlrecEventSink sink, void *argument)
+run(RlrecEventReceiver *receiver, const char *query, const char *user, const Window *window)
 {
 	MemoryContext context = CurrentMemoryContext;
 	SPIExecuteOptions options = {0};
-	EventReceiver receiver;
-	Oid			time_type;
-	char	   *query;
 	int			result;
-	bool		pinned = rlrec_option_text(agent->options, rlrec_agent_options, "reward") != NULL;
-	RlrecRole	saved;
 
-	/* What the owner wrote means the same whatever the caller's search_path is. */
-	if (pinned)
-		rlrec_run_as(&saved, GetUserId(), 0);
-	query = events_query(agent, user != NULL, xids, &time_type);
-	receiver_init(&receiver, agent, time_type, sink, argument);
-	receiver.skip_missing = receiver.skip_missing || xids;
-	receiver.lenient = xids;
-	options.dest = (DestReceiver *) &receiver;
+	options.dest = &receiver->base;
 	options.read_only = true;
 	SPI_connect();
 	if (user)
-		result = run_of_user(agent, query, user, window, time_type, &options);
+		result = run_of_user(receiver->agent, query, user, window, receiver->time_type, &options);
 	else
 		result = SPI_execute_extended(query, &options);
 	if (result < 0)
 		elog(ERROR, "could not read the events: %s", SPI_result_code_string(result));
 	SPI_finish();
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(receiver->row_context);
+}
+
+static void
+stream(const RlrecAgent *agent, const char *user, bool xids, const Window *window, RlrecEventSink sink, void *argument)
+{
+	bool		pinned = rlrec_option_text(agent->options, rlrec_agent_options, "reward") != NULL;
+	RlrecEventReceiver receiver;
+	RlrecRole	saved;
+	Oid			time_type;
+	char	   *query;
+
+	/* What the owner wrote means the same whatever the caller's search_path is. */
+	if (pinned)
+		rlrec_run_as(&saved, GetUserId(), 0);
+	query = events_query(agent, user != NULL, xids, &time_type);
+	rlrec_event_receiver_init(&receiver, agent, time_type, sink, argument);
+	receiver.skip_missing = receiver.skip_missing || xids;
+	receiver.lenient = xids;
+	run(&receiver, query, user, window);
 	if (pinned)
 		rlrec_run_back(&saved);
-	MemoryContextSwitchTo(context);
-	MemoryContextDelete(receiver.row_context);
 }
 
 void
@@ -550,12 +351,10 @@ void
 rlrec_events_stream_range(const RlrecAgent *agent, int64 low, int64 high, TransactionId xmin, CommandId cmin, RlrecEventSink sink,
 						  void *argument)
 {
-	MemoryContext context = CurrentMemoryContext;
-	SPIExecuteOptions options = {0};
-	EventReceiver receiver;
+	char	   *key = rlrec_integer_primary_key(agent->events);
+	RlrecEventReceiver receiver;
 	RlrecRole	saved;
 	Oid			time_type;
-	char	   *key = rlrec_integer_primary_key(agent->events);
 	char	   *query;
 
 	if (key == NULL)
@@ -564,24 +363,17 @@ rlrec_events_stream_range(const RlrecAgent *agent, int64 low, int64 high, Transa
 	query = psprintf("%s WHERE %s BETWEEN %lld AND %lld AND xmin = '%u' AND cmin = '%u' ORDER BY %s",
 					 events_query(agent, false, false, &time_type), quote_identifier(key), (long long) low, (long long) high, xmin, cmin,
 					 quote_identifier(key));
-	receiver_init(&receiver, agent, time_type, sink, argument);
+	rlrec_event_receiver_init(&receiver, agent, time_type, sink, argument);
 	receiver.skip_missing = receiver.lenient = true;
-	options.dest = (DestReceiver *) &receiver;
-	options.read_only = true;
-	SPI_connect();
-	if (SPI_execute_extended(query, &options) < 0)
-		elog(ERROR, "could not read the events");
-	SPI_finish();
+	run(&receiver, query, NULL, NULL);
 	rlrec_run_back(&saved);
-	MemoryContextSwitchTo(context);
-	MemoryContextDelete(receiver.row_context);
 }
 
 /* ---------------------------------------------------------------- single rows */
 
 struct RlrecRowReader
 {
-	EventReceiver receiver;
+	RlrecEventReceiver receiver;
 	ExprContext *context;
 	ProjectionInfo *projection; /* the query's columns, from a row of the relation */
 };
@@ -634,7 +426,7 @@ rlrec_row_reader_create(const RlrecAgent *agent, Relation relation, RlrecEventSi
 
 	rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
 	columns = row_columns(agent, relation, &time_type);
-	receiver_init(&reader->receiver, agent, time_type, sink, argument);
+	rlrec_event_receiver_init(&reader->receiver, agent, time_type, sink, argument);
 	reader->receiver.skip_missing = true;
 	reader->receiver.lenient = true;
 	reader->context = CreateStandaloneExprContext();
@@ -649,7 +441,7 @@ rlrec_row_reader_read(RlrecRowReader *reader, TupleTableSlot *row)
 {
 	reader->context->ecxt_scantuple = row;
 	ResetExprContext(reader->context);
-	(void) receive_event(ExecProject(reader->projection), &reader->receiver.base);
+	(void) rlrec_event_receive(ExecProject(reader->projection), &reader->receiver.base);
 }
 
 /* ---------------------------------------------------------------- order */

@@ -7,21 +7,9 @@
 
 #include "fmgr.h"
 #include "store/agent.h"
+#include "store/id_reader.h"
 #include "tcop/dest.h"
 #include "utils/rel.h"
-
-/* How an id is turned into bytes. */
-typedef struct RlrecIdReader
-{
-	Oid			type;			/* looked through domains; bpchar is read as text */
-	FmgrInfo	output;			/* of other types than integers and text */
-	char		buffer[32];
-} RlrecIdReader;
-
-extern void rlrec_id_reader_init(RlrecIdReader *reader, Oid type);
-
-/* The bytes of an id, as its type's output function writes them; good until the next one, or allocated in CurrentMemoryContext. */
-extern const char *rlrec_id_bytes(RlrecIdReader *reader, Datum datum, size_t *length);
 
 /* An event, decoded. Strings are good until the next one. */
 typedef struct RlrecEvent
