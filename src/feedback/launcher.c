@@ -23,7 +23,6 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
-#include "storage/shmem.h"
 #include "storage/spin.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
@@ -33,6 +32,7 @@
 #include "utils/wait_event.h"
 
 #include "feedback/launcher.h"
+#include "store/shared_memory.h"
 
 #define SLOTS 256
 #define RESTART_SECONDS 5		/* of the launcher itself */
@@ -56,38 +56,21 @@ int			rlrec_worker_idle_timeout = 5 * 60 * 1000;
 int			rlrec_worker_batch_timeout = 60 * 1000;
 
 static Shared *shared = NULL;
-static shmem_request_hook_type previous_shmem_request_hook = NULL;
-static shmem_startup_hook_type previous_shmem_startup_hook = NULL;
 
 PGDLLEXPORT void rlrec_launcher_main(Datum argument);
 
 /* ---------------------------------------------------------------- start-up */
 
 static void
-request_shmem(void)
+shared_memory_ready(void *memory, bool found)
 {
-	if (previous_shmem_request_hook)
-		previous_shmem_request_hook();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(Shared)));
-}
-
-static void
-startup_shmem(void)
-{
-	bool		found;
-
-	if (previous_shmem_startup_hook)
-		previous_shmem_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	shared = ShmemInitStruct("rlrec workers", sizeof(Shared), &found);
-	if (!found)
-	{
-		memset(shared, 0, sizeof(*shared));
-		SpinLockInit(&shared->mutex);
-		for (int i = 0; i < SLOTS; i++)
-			pg_atomic_init_u32(&shared->slots[i].wanted, 0);
-	}
-	LWLockRelease(AddinShmemInitLock);
+	shared = memory;
+	if (found)
+		return;
+	memset(shared, 0, sizeof(*shared));
+	SpinLockInit(&shared->mutex);
+	for (int i = 0; i < SLOTS; i++)
+		pg_atomic_init_u32(&shared->slots[i].wanted, 0);
 }
 
 static void
@@ -120,10 +103,7 @@ rlrec_launcher_init(void)
 							&rlrec_worker_batch_timeout, 60 * 1000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
-	previous_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	previous_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	rlrec_shared_memory_reserve("rlrec workers", sizeof(Shared), shared_memory_ready);
 	register_launcher();
 }
 

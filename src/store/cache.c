@@ -17,11 +17,9 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/dsm.h"
-#include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -32,6 +30,7 @@
 #include "store/cache.h"
 #include "store/catalog.h"
 #include "store/model.h"
+#include "store/shared_memory.h"
 
 /* Which image: ids are a sequence's of one installation of the extension in one database. */
 typedef struct ImageKey
@@ -86,8 +85,6 @@ static Pin	pins[MAX_PINS];
 static int	n_pins = 0;
 static SharedCache *shared = NULL;
 static int	shared_cache_mb = 1024;
-static shmem_request_hook_type previous_shmem_request_hook = NULL;
-static shmem_startup_hook_type previous_shmem_startup_hook = NULL;
 
 /* ---------------------------------------------------------------- start-up */
 
@@ -102,25 +99,11 @@ init_shared(void *pointer)
 }
 
 static void
-request_shmem(void)
+shared_memory_ready(void *memory, bool found)
 {
-	if (previous_shmem_request_hook)
-		previous_shmem_request_hook();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(SharedCache)));
-}
-
-static void
-startup_shmem(void)
-{
-	bool		found;
-
-	if (previous_shmem_startup_hook)
-		previous_shmem_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	shared = ShmemInitStruct("rlrec", sizeof(SharedCache), &found);
+	shared = memory;
 	if (!found)
 		init_shared(shared);
-	LWLockRelease(AddinShmemInitLock);
 	LWLockRegisterTranche(shared->tranche, "rlrec");
 }
 
@@ -148,12 +131,7 @@ rlrec_cache_init(void)
 	RegisterXactCallback(end_transaction, NULL);
 	RegisterSubXactCallback(end_subtransaction, NULL);
 	if (process_shared_preload_libraries_in_progress)
-	{
-		previous_shmem_request_hook = shmem_request_hook;
-		shmem_request_hook = request_shmem;
-		previous_shmem_startup_hook = shmem_startup_hook;
-		shmem_startup_hook = startup_shmem;
-	}
+		rlrec_shared_memory_reserve("rlrec", sizeof(SharedCache), shared_memory_ready);
 }
 
 static bool
