@@ -21,26 +21,19 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "data/intern.h"
 #include "evaluate/gate.h"
 #include "evaluate/sequence.h"
-#include "evaluate/target.h"
 #include "policy/slate.h"
-#include "store/cache.h"
 #include "store/catalog.h"
-#include "store/events.h"
 #include "store/model.h"
-#include "store/state_key.h"
 
 #define MOST_WEIGHT 1000.0
 
@@ -93,10 +86,8 @@ gain_of(const RlrecMaturedDecision *decision, const double *baseline, const doub
 }
 
 RlrecGain
-rlrec_gate_measure(const RlrecAgent *agent, const RlrecModel *candidate, const RlrecEvents *events, int64 n,
-				   const RlrecMaturedDecision *decisions)
+rlrec_gate_measure(const RlrecAgent *agent, RlrecTarget *candidate, int64 n, const RlrecMaturedDecision *decisions)
 {
-	RlrecTarget *target = rlrec_target_open(agent, candidate, events);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec decision", ALLOCSET_DEFAULT_SIZES);
 	RlrecIntern *users = rlrec_intern_create();
 	int32	   *user = palloc_extended(Max(n, 1) * sizeof(int32), MCXT_ALLOC_HUGE);
@@ -122,7 +113,7 @@ rlrec_gate_measure(const RlrecAgent *agent, const RlrecModel *candidate, const R
 		n_users = Max(n_users, user[i] + 1);
 		old = MemoryContextSwitchTo(context);
 		weight = palloc(Max(decisions[i].k, 1) * sizeof(double));
-		weigh(target, &decisions[i], weight);
+		weigh(candidate, &decisions[i], weight);
 		value[i] = gain_of(&decisions[i], baseline, weight);
 		gain.support += decisions[i].k > 0 ? weight[0] / n : 0;
 		for (int r = 0; r < decisions[i].k; r++)
@@ -145,22 +136,17 @@ rlrec_gate_measure(const RlrecAgent *agent, const RlrecModel *candidate, const R
 static RlrecGain
 gain_of_version(const RlrecAgent *agent, const RlrecModelRow *row)
 {
-	RlrecAgent	other = *agent;
 	RlrecMaturedDecision *decisions;
-	const RlrecModel *model;
-	RlrecEvents *events;
+	RlrecTarget *target;
 	RlrecGain	gain;
 	RlrecRole	saved;
 	int64		n;
 
 	rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
 	decisions = rlrec_matured_decisions(agent, agent->deployed, rlrec_model_trained_at(row), RLREC_GATE_DECISIONS, &n);
-	other.deployed = row->id;
-	model = rlrec_cache_model(&other);
-	events = rlrec_events_read(agent, (Size) maintenance_work_mem * 1024, false, true);
-	rlrec_state_keys_read(agent, events);
-	gain = rlrec_gate_measure(agent, model, events, n, decisions);
-	rlrec_cache_release(model);
+	target = rlrec_target_open_version(agent, row->id);
+	gain = rlrec_gate_measure(agent, target, n, decisions);
+	rlrec_target_close(target);
 	rlrec_run_back(&saved);
 	return gain;
 }

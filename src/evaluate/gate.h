@@ -5,9 +5,7 @@
 #ifndef RLREC_GATE_H
 #define RLREC_GATE_H
 
-#include "data/events.h"
-#include "evaluate/matured.h"
-#include "learner/learner.h"
+#include "evaluate/target.h"
 
 /* The newest decisions that a candidate is measured by, at most. */
 #define RLREC_GATE_DECISIONS 20000
@@ -24,10 +22,9 @@ typedef struct RlrecGain
 } RlrecGain;
 
 /*
- * The gain over n matured decisions of one version. The candidate must not have learned from what came after the first of them; events, whose rewards
- * and order are those of rlrec_events_read(), are all that there are, and histories are read from them as of each decision.
+ * The gain over n matured decisions of one version, the candidate being the target, which must not have learned from what came after the first of
+ * them.
  */
-extern RlrecGain rlrec_gate_measure(const RlrecAgent *agent, const RlrecModel *candidate, const RlrecEvents *events, int64 n,
-									const RlrecMaturedDecision *decisions);
+extern RlrecGain rlrec_gate_measure(const RlrecAgent *agent, RlrecTarget *candidate, int64 n, const RlrecMaturedDecision *decisions);
 
 #endif							/* RLREC_GATE_H */

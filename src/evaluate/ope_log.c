@@ -22,12 +22,8 @@
 #include "data/intern.h"
 #include "evaluate/target.h"
 #include "policy/slate.h"
-#include "store/cache.h"
 #include "store/catalog.h"
-#include "store/events.h"
 #include "store/model.h"
-#include "store/progress.h"
-#include "store/state_key.h"
 
 #define FOLDS 2
 #define PRIOR 10.0
@@ -263,10 +259,7 @@ static void
 return_log(ReturnSetInfo *result, const RlrecAgent *agent, const RlrecModelRow *row, TimestampTz since)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec decision", ALLOCSET_DEFAULT_SIZES);
-	RlrecAgent	other = *agent;
 	RlrecMaturedDecision *decisions;
-	const RlrecModel *model;
-	RlrecEvents *events;
 	RlrecTarget *target;
 	RewardModel rewards;
 	int64		n;
@@ -278,11 +271,7 @@ return_log(ReturnSetInfo *result, const RlrecAgent *agent, const RlrecModelRow *
 				(errmsg("agent \"%s\" has no decision that tells of version %d", agent->name, row->version),
 				 errdetail("What counts is served after the training of the version, and longer ago than the option horizon, a day where that is 0.")));
 	rewards = learn_rewards(n, decisions);
-	other.deployed = row->id;
-	model = rlrec_cache_model(&other);
-	events = rlrec_events_read(agent, (Size) maintenance_work_mem * 1024, false, true);
-	rlrec_state_keys_read(agent, events);
-	target = rlrec_target_open(agent, model, events);
+	target = rlrec_target_open_version(agent, row->id);
 	for (int64 i = 0; i < n; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
@@ -294,7 +283,7 @@ return_log(ReturnSetInfo *result, const RlrecAgent *agent, const RlrecModelRow *
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
-	rlrec_cache_release(model);
+	rlrec_target_close(target);
 	MemoryContextDelete(context);
 }
 

@@ -8,13 +8,17 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
+
 #include "data/rewards.h"
 #include "data/split.h"
 #include "evaluate/target.h"
 #include "policy/policy.h"
 #include "serve/arguments.h"
 #include "serve/serve.h"
+#include "store/cache.h"
 #include "store/events.h"
+#include "store/state_key.h"
 
 struct RlrecTarget
 {
@@ -162,4 +166,24 @@ rlrec_target_open(const RlrecAgent *agent, const RlrecModel *model, const RlrecE
 	target->first = palloc_extended(Max(events->items.n, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
 	rlrec_candidates_read(&target->candidates, agent, model, NULL);
 	return target;
+}
+
+RlrecTarget *
+rlrec_target_open_version(const RlrecAgent *agent, int64 model)
+{
+	RlrecAgent	other = *agent;
+	const RlrecModel *version;
+	RlrecEvents *events;
+
+	other.deployed = model;
+	version = rlrec_cache_model(&other);
+	events = rlrec_events_read(agent, (Size) maintenance_work_mem * 1024, false, true);
+	rlrec_state_keys_read(agent, events);
+	return rlrec_target_open(agent, version, events);
+}
+
+void
+rlrec_target_close(RlrecTarget *target)
+{
+	rlrec_cache_release(target->model);
 }

@@ -27,6 +27,10 @@ typedef struct RlrecTargetChoice
  */
 extern RlrecTarget *rlrec_target_open(const RlrecAgent *agent, const RlrecModel *model, const RlrecEvents *events);
 
+/* The same of a stored version, with the events as the current user sees them. rlrec_target_close() gives the model back. */
+extern RlrecTarget *rlrec_target_open_version(const RlrecAgent *agent, int64 model);
+extern void rlrec_target_close(RlrecTarget *target);
+
 /* Everything in CurrentMemoryContext. */
 extern RlrecTargetChoice rlrec_target_choose(RlrecTarget *target, const RlrecMaturedDecision *decision);
 

@@ -150,10 +150,12 @@ earns_more(const RlrecAgent *agent, const RlrecFit *fit, const RlrecModelRow *ro
 	{
 		int64		cut = rlrec_events_time(agent, decisions[n / 2].served_at);
 		RlrecFit	part = *fit;
+		RlrecModel *candidate;
 
 		part.events = &rlrec_split_before(fit->events, cut)->train;
 		part.past = NULL;
-		gain = rlrec_gate_measure(agent, rlrec_learner_fit(rlrec_learner_find(agent->learner), &part), fit->events, n - n / 2, decisions + n / 2);
+		candidate = rlrec_learner_fit(rlrec_learner_find(agent->learner), &part);
+		gain = rlrec_gate_measure(agent, rlrec_target_open(agent, candidate, fit->events), n - n / 2, decisions + n / 2);
 		if (gain.lower > 0)
 			return true;
 	}
