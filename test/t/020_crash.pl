@@ -3,6 +3,10 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Poll;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -57,7 +61,7 @@ sub start_training
 sub pid_in_phase
 {
 	my ($phase) = @_;
-	$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM rlrec.training_progress WHERE phase LIKE '$phase%'")
+	poll_until($node, 'postgres', "SELECT count(*) > 0 FROM rlrec.training_progress WHERE phase LIKE '$phase%'")
 	  or die "no training came to the phase \"$phase\"";
 	return sql('SELECT pid FROM rlrec.training_progress');
 }
@@ -91,7 +95,7 @@ outlives('statement_timeout');
 # An agent that only its own transaction sees is nobody else's to watch.
 $training = start_training(q{BEGIN; SELECT rlrec_create_agent('unborn', events => 'events', learner => 'als', options => '{"iterations": 100}');
 	SELECT FROM rlrec_train('unborn')});
-$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_locks WHERE mode = 'ShareUpdateExclusiveLock' AND relation IS NOT NULL});
+poll_until($node, 'postgres', q{SELECT count(*) > 0 FROM pg_locks WHERE mode = 'ShareUpdateExclusiveLock' AND relation IS NOT NULL});
 my @looks = map { join('', ($node->psql('postgres', 'SELECT count(*) FROM rlrec.training_progress'))[1, 2]) } 1 .. 10;
 is("@looks", '0 0 0 0 0 0 0 0 0 0', 'rlrec.training_progress passes over an agent that is not committed');
 sql(q{SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE mode = 'ShareUpdateExclusiveLock'});
@@ -108,21 +112,21 @@ for my $moment ('alternating', 'storing')
 		learn_by('ease', l2 => 77);
 		$blocker = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c',
 				'BEGIN; LOCK TABLE rlrec.model IN SHARE MODE; SELECT pg_sleep(60)' ], '<', '/dev/null', '>', \my $out, '2>', \my $err);
-		$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_locks WHERE relation = 'rlrec.model'::regclass
+		poll_until($node, 'postgres', q{SELECT count(*) > 0 FROM pg_locks WHERE relation = 'rlrec.model'::regclass
 			AND mode = 'ShareLock' AND granted});
 	}
 	$training = start_training();
 	$pid = pid_in_phase($moment);
 	if ($blocker)
 	{
-		$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE pid = $pid AND NOT granted")
+		poll_until($node, 'postgres', "SELECT count(*) > 0 FROM pg_locks WHERE pid = $pid AND NOT granted")
 		  or die 'the training does not wait for the lock';
 		cmp_ok(sql(q{SELECT pg_total_relation_size('rlrec.chunk')}), '>', $stored, 'chunks are written by now');
 	}
 	kill('KILL', $pid) == 1 or die "could not kill $pid";
 	$training->{run}->finish;
 	$blocker->finish if $blocker;
-	$node->poll_query_until('postgres', 'SELECT true') or die 'the cluster does not come back';
+	poll_until($node, 'postgres', 'SELECT true') or die 'the cluster does not come back';
 	isnt($training->{err}, '', "kill -9 in phase $moment: its session is lost");
 	outlives("kill -9 in phase $moment");
 }

@@ -2,6 +2,10 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Poll;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -18,7 +22,7 @@ sub state_of
 {
 	my ($id, $states) = @_;
 
-	$node->poll_query_until('postgres', "SELECT state IN ($states) FROM rlrec.trainings WHERE id = $id")
+	poll_until($node, 'postgres', "SELECT state IN ($states) FROM rlrec.trainings WHERE id = $id")
 	  or die "training $id did not reach any of $states";
 	return sql("SELECT state, attempts, coalesce(error, '') FROM rlrec.trainings WHERE id = $id");
 }
@@ -28,7 +32,7 @@ sub wait_for_progress
 {
 	my ($agent, $condition) = @_;
 
-	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM rlrec.training_progress WHERE agent = '$agent' AND $condition")
+	poll_until($node, 'postgres', "SELECT count(*) = 1 FROM rlrec.training_progress WHERE agent = '$agent' AND $condition")
 	  or die "no progress of $agent";
 }
 sub wait_until_slow_trains { wait_for_progress('slow', "phase LIKE 'alternating%'") }
@@ -62,7 +66,7 @@ sql("INSERT INTO rlrec.training (agent, deploy, state, error) SELECT id, 0, 'fai
 	WHERE name = 'nothing'");
 $id = sql("SELECT rlrec_train_async('nothing')");
 state_of($id, "'failed'");
-$node->poll_query_until('postgres', "SELECT count(*) = 100 FROM rlrec.training WHERE agent = (SELECT id FROM rlrec.agent WHERE name = 'nothing')");
+poll_until($node, 'postgres', "SELECT count(*) = 100 FROM rlrec.training WHERE agent = (SELECT id FROM rlrec.agent WHERE name = 'nothing')");
 is(sql("SELECT count(*), max(id) FROM rlrec.trainings WHERE agent = 'nothing'"), "100|$id", 'the newest hundred that ended are kept');
 
 sql("BEGIN; SELECT rlrec_train_async('quick'); ROLLBACK");
@@ -95,25 +99,25 @@ sql("SELECT rlrec_cancel_training('neural')");
 
 # The launcher of logical replication takes one of the four workers.
 sql("SELECT rlrec_create_agent('agent$_', 'events', learner => 'itemknn'); SELECT rlrec_train_async('agent$_')") for 1 .. 10;
-$node->poll_query_until('postgres', "SELECT count(*) = 10 FROM rlrec.trainings WHERE agent ~ '^agent' AND state = 'done'")
+poll_until($node, 'postgres', "SELECT count(*) = 10 FROM rlrec.trainings WHERE agent ~ '^agent' AND state = 'done'")
   or diag(sql('SELECT * FROM rlrec.trainings'));
 is(sql("SELECT count(*) FROM rlrec.trainings WHERE agent ~ '^agent' AND state = 'done' AND attempts = 1"),
 	'10', 'ten trainings on three workers all end, each once');
 
 sql("SELECT rlrec_create_agent('neural$_', 'few', learner => 'supervised', options => '{\"dimension\": 16, \"epochs\": 20, \"threads\": 2}')") for 1 .. 10;
 sql("SELECT rlrec_train_async('neural' || i) FROM generate_series(1, 10) i");
-$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM rlrec.training_progress WHERE step > 0") or die 'none trains';
+poll_until($node, 'postgres', "SELECT count(*) > 0 FROM rlrec.training_progress WHERE step > 0") or die 'none trains';
 is(sql('SELECT count(*) FROM events'), '180000', 'a query is answered');
 my $running = "SELECT count(*) FROM rlrec.trainings WHERE agent ~ '^neural[0-9]' AND state = 'running'";
 cmp_ok(sql($running), '>', 0, 'while supervised trainings run');
-$node->poll_query_until('postgres', "SELECT count(*) = 10 FROM rlrec.trainings WHERE agent ~ '^neural[0-9]' AND state = 'done'")
+poll_until($node, 'postgres', "SELECT count(*) = 10 FROM rlrec.trainings WHERE agent ~ '^neural[0-9]' AND state = 'done'")
   or diag(sql('SELECT * FROM rlrec.trainings'));
 is(sql("SELECT count(*), max(attempts) FROM rlrec.trainings WHERE agent ~ '^neural[0-9]' AND state = 'done'"), '10|1', 'of which ten end too, each once');
 
 $id = sql("SELECT rlrec_train_async('slow')");
 wait_until_slow_trains();
 kill 'KILL', sql("SELECT pid FROM rlrec.trainings WHERE id = $id");
-$node->poll_query_until('postgres', "SELECT attempts = 2 AND state = 'running' FROM rlrec.trainings WHERE id = $id")
+poll_until($node, 'postgres', "SELECT attempts = 2 AND state = 'running' FROM rlrec.trainings WHERE id = $id")
   or die 'no second attempt';
 like(state_of($id, "'running'"), qr/attempt 1 ended in a crash/, 'a crash is recorded and the training tried again');
 is(sql("SELECT count(*) FROM rlrec_recommend(1, 3, 'quick')"), '3', 'the deployed version serves meanwhile');

@@ -2,6 +2,10 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Poll;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -48,9 +52,9 @@ sub cut
 	my ($agent) = @_;
 	my $id = sql("SELECT rlrec_train_async('$agent')");
 
-	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM rlrec.training_progress WHERE agent = '$agent' AND epoch >= 4") or die 'no epoch 4';
+	poll_until($node, 'postgres', "SELECT count(*) = 1 FROM rlrec.training_progress WHERE agent = '$agent' AND epoch >= 4") or die 'no epoch 4';
 	sql("SELECT rlrec_cancel_training('$agent')");
-	$node->poll_query_until('postgres', "SELECT state = 'cancelled' FROM rlrec.trainings WHERE id = $id") or die 'no end';
+	poll_until($node, 'postgres', "SELECT state = 'cancelled' FROM rlrec.trainings WHERE id = $id") or die 'no end';
 }
 
 cut('cut');
@@ -83,10 +87,10 @@ my $told = told("SELECT * FROM rlrec_train('killed')");
 unlike($told, qr/goes on|ERROR/, 'one that is torn counts as none');
 
 my $id = sql("SELECT rlrec_train_async('killed')");
-$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM rlrec.training_progress WHERE agent = 'killed' AND epoch >= 5") or die 'no epoch 5';
+poll_until($node, 'postgres', "SELECT count(*) = 1 FROM rlrec.training_progress WHERE agent = 'killed' AND epoch >= 5") or die 'no epoch 5';
 is(sql("SELECT eta < interval '1 hour' FROM rlrec.training_progress"), 't', 'the time to go is told');
 kill 'KILL', sql("SELECT pid FROM rlrec.trainings WHERE id = $id");
-$node->poll_query_until('postgres', "SELECT state = 'done' FROM rlrec.trainings WHERE id = $id") or die 'no end';
+poll_until($node, 'postgres', "SELECT state = 'done' FROM rlrec.trainings WHERE id = $id") or die 'no end';
 is(sql("SELECT attempts FROM rlrec.trainings WHERE id = $id"), '2', 'after a crash it is tried again');
 like(slurp_file($node->logfile), qr/training goes on after epoch [4-9]/, 'from the checkpoint');
 

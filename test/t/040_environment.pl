@@ -3,6 +3,10 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Poll;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -103,7 +107,7 @@ my $teacher = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'
 	SELECT rlrec_observe('gone', 'only there', 'a', 1, NULL, true);
 	SELECT pg_sleep(1) AS teaching;
 	COMMIT} ], '<', '/dev/null', '>', '/dev/null');
-$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%AS teaching%' AND wait_event = 'PgSleep'});
+poll_until($node, 'postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%AS teaching%' AND wait_event = 'PgSleep'});
 sql(q{SELECT rlrec_drop_agent('gone')});
 $teacher->finish;
 is(sql(q{SELECT count(*) FROM rlrec.qtable WHERE state = 'only there'}), 0, 'an agent that is dropped while it is taught leaves nothing');
@@ -131,7 +135,7 @@ my ($victim_out, $victim_err) = ('', '');
 my $victim = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', q{BEGIN;
 	SELECT rlrec_observe('mean', 's1', 'a', 100, NULL, true), rlrec_observe('vector', '{2}', 'a', 100, NULL, true) FROM generate_series(1, 50);
 	SELECT pg_sleep(60)} ], '<', '/dev/null', '>', \$victim_out, '2>', \$victim_err);
-ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND wait_event = 'PgSleep'}),
+ok(poll_until($node, 'postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND wait_event = 'PgSleep'}),
 	'a session has observed');
 $node->stop('immediate');
 $victim->finish;

@@ -3,6 +3,10 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Poll;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -180,7 +184,7 @@ while (time < $end)
 		my $pid = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY query LIKE '%rlrec_process%' DESC, random() LIMIT 1});
 		kill('KILL', $pid);
 		$_->{run}->finish for @clients;
-		$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+		poll_until($node, 'postgres', 'SELECT true') or die 'the server does not come back';
 	}
 	else
 	{

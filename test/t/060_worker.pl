@@ -2,6 +2,10 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Poll;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -17,7 +21,7 @@ sub wait_for
 {
 	my ($query, $what, $database) = @_;
 
-	ok($node->poll_query_until($database // 'postgres', $query), $what) or diag(sql('TABLE rlrec.stats; TABLE rlrec.queue', $database));
+	ok(poll_until($node, $database // 'postgres', $query), $what) or diag(sql('TABLE rlrec.stats; TABLE rlrec.queue', $database));
 }
 
 sub learned
@@ -83,7 +87,7 @@ learned('shop', 45, 'a worker needs no launcher');
 wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rlrec launcher'", 'which comes back');
 
 kill 'KILL', worker_pid();
-$node->poll_query_until('postgres', 'SELECT true');
+poll_until($node, 'postgres', 'SELECT true');
 sql($five);
 learned('shop', 50, 'a crash loses nothing and repeats nothing');
 
@@ -148,9 +152,9 @@ is(worker_pid(), $pid, 'of the same process');
 set('rlrec.worker_batch_timeout', 'DEFAULT');
 for my $crash (1 .. 3)
 {
-	$node->poll_query_until('postgres', $hangs) or die "no attempt $crash";
+	poll_until($node, 'postgres', $hangs) or die "no attempt $crash";
 	kill 'KILL', worker_pid();
-	$node->poll_query_until('postgres', 'SELECT true');
+	poll_until($node, 'postgres', 'SELECT true');
 }
 wait_for("SELECT state = 'set aside' FROM rlrec.stats WHERE agent = 'broken'", 'an agent that crashes the server is set aside');
 like(sql("SELECT error FROM rlrec.stats WHERE agent = 'broken'"), qr/crashed/, 'with the reason');
@@ -207,7 +211,7 @@ $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|relation "rlrec/, 'the log of the primary is clean');
 $standby->promote;
 $standby->safe_psql('postgres', $five);
-ok($standby->poll_query_until('postgres', "SELECT learned = 95 FROM rlrec.stats WHERE agent = 'shop'"), 'once promoted it learns');
+ok(poll_until($standby, 'postgres', "SELECT learned = 95 FROM rlrec.stats WHERE agent = 'shop'"), 'once promoted it learns');
 $standby->stop('fast');
 
 # ---- fewer processes than databases, and none
@@ -219,7 +223,7 @@ $small->append_conf('postgresql.conf', "shared_preload_libraries = 'rlrec'\nmax_
 $small->start;
 $small->safe_psql('postgres', "$setup; SELECT rlrec_attach('shop')");
 $small->safe_psql('postgres', "BEGIN; $five; PREPARE TRANSACTION 'keep'");
-ok($small->poll_query_until('postgres', 'SELECT rlrec.worker_pid() > 0'), 'a worker takes the last place');
+ok(poll_until($small, 'postgres', 'SELECT rlrec.worker_pid() > 0'), 'a worker takes the last place');
 $small->safe_psql('postgres', 'CREATE DATABASE second');
 $small->safe_psql('second', "$setup; SELECT rlrec_attach('shop')");
 $small->safe_psql('second', $five);
@@ -230,7 +234,7 @@ is(scalar(@waits), 1, 'that another one waits for it is logged once');
 $small->safe_psql('postgres', "COMMIT PREPARED 'keep'");
 for my $database ('postgres', 'second')
 {
-	ok($small->poll_query_until($database, "SELECT learned = 5 FROM rlrec.stats"), "one place is enough for all in turn: $database");
+	ok(poll_until($small, $database, "SELECT learned = 5 FROM rlrec.stats"), "one place is enough for all in turn: $database");
 }
 
 $small->append_conf('postgresql.conf', "shared_preload_libraries = ''");

@@ -2,6 +2,10 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Poll;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -101,7 +105,7 @@ keeper("SELECT rlrec_create_agent('gone', 'events', learner => 'popularity')");
 is(sql("SELECT count(*) FROM cron.job WHERE command LIKE '%gone%'"), '0', 'of an agent that DROP OWNED took nothing is left to its successor');
 
 # ---------------------------------------------------------------- pg_cron has run it
-$node->poll_query_until('postgres',
+poll_until($node, 'postgres',
 	"SELECT count(DISTINCT jobid) = 2 FROM cron.job_run_details WHERE status IN ('succeeded', 'failed')") or die 'pg_cron ran nothing';
 is(sql("SELECT a.name, j.username, bool_and(d.status = 'succeeded'), a.deployed IS NOT NULL FROM rlrec.agent a
 	JOIN cron.job j ON j.jobname = 'rlrec train ' || a.id JOIN cron.job_run_details d USING (jobid)
