@@ -126,6 +126,9 @@ learned('shop', 70, 'an agent that fails is in no other one\'s way');
 wait_for("SELECT state = 'backing off' AND learned = 0 AND waiting = 5 AND lag > 0 AND errors > 0 AND failed_at < now() FROM rlrec.stats WHERE agent = 'broken'",
 	'it backs off');
 is(sql("SELECT error FROM rlrec.stats WHERE agent = 'broken'"), 'out of order; Mend it.', 'its error is kept');
+sql('GRANT USAGE ON SEQUENCE rlrec.agent_broken TO stranger');
+is(sql("SET ROLE stranger; SELECT agent, errors > 0, error, failed_at IS NOT NULL FROM rlrec.stats"), 'broken|t|shown to the owner of the agent|t',
+	'and shown to its owner only');
 like(slurp_file($node->logfile), qr/out of order.*learning feedback of agent "broken"/s, 'and logged with its name');
 sql('DROP TRIGGER break ON rlrec.worker');
 learned('broken', 5, 'it is tried again');
