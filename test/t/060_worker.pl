@@ -164,6 +164,9 @@ sql($five);
 learned('broken', 20, 'and then the worker does so again');
 is(sql("SELECT count(*) FROM pg_ls_dir('pg_stat_tmp') WHERE pg_ls_dir LIKE 'rlrec%'"), '1', 'the marks of other workers are gone');
 
+sql("SELECT rlrec_drop_agent('broken')");
+is(sql('SELECT count(*) FROM rlrec.worker'), '1', 'an agent that is dropped leaves nothing behind');
+
 # ---- databases that end
 
 sql('CREATE DATABASE one');
