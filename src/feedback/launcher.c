@@ -157,7 +157,7 @@ find_slot(Oid database, bool add)
 	else
 	{
 		empty->database = database;
-		empty->hold = empty->look = 0;
+		empty->hold = empty->look = empty->warned = 0;
 		empty->failures = 0;
 	}
 	return empty;

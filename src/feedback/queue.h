@@ -52,6 +52,10 @@ extern void rlrec_queue_read(int64 agent, const RlrecWatermark *watermark, int64
 /* Writes on in the next table when the one that is written to is full, and empties those of the others that all agents have learned from. */
 extern void rlrec_queue_rotate(void);
 
+/* Bytes of all tables; they are written to in turn at some RLREC_QUEUE_TABLE_BYTES each, as long as all agents learn. */
+#define RLREC_QUEUE_TABLE_BYTES (8 * 1024 * 1024)
+extern int64 rlrec_queue_bytes(void);
+
 extern void rlrec_queue_init(void);
 
 #endif							/* RLREC_QUEUE_H */

@@ -157,6 +157,10 @@ for my $crash (1 .. 3)
 }
 wait_for("SELECT state = 'set aside' FROM rlrec.stats WHERE agent = 'broken'", 'an agent that crashes the server is set aside');
 like(sql("SELECT error FROM rlrec.stats WHERE agent = 'broken'"), qr/crashed/, 'with the reason');
+sql("INSERT INTO rlrec.queue_2 SELECT s.agent, pg_current_xact_id(), i, now(), 1, convert_to(repeat('x', 8000), 'SQL_ASCII')
+	FROM rlrec.subscription s JOIN rlrec.agent a ON a.id = s.agent, generate_series(1, 16400) i WHERE a.name = 'broken'");
+ok($node->wait_for_log(qr/WARNING:  the queue of feedback of database "postgres" has grown to 128 MB/), 'and when the queue then grows, the log says so');
+sql("DELETE FROM rlrec.queue_2 WHERE length(data) = 8000");
 learned('shop', 80, 'while another one learned what it was told');
 sql('DROP TRIGGER break ON rlrec.worker');
 is(sql("SELECT rlrec_process('broken')"), '10', 'its owner can let it learn');
