@@ -171,6 +171,27 @@ is(sql("SELECT count(*) FROM pg_ls_dir('pg_stat_tmp') WHERE pg_ls_dir LIKE 'rlre
 sql("SELECT rlrec_drop_agent('broken')");
 is(sql('SELECT count(*) FROM rlrec.worker'), '1', 'an agent that is dropped leaves nothing behind');
 
+# ---- upkeep
+
+# The second version earns nothing where the first one earned a third; a decision matures after 10 minutes.
+sql(q(
+	SELECT rlrec_create_agent('drifting', 'events', learner => 'popularity', options => '{"horizon": "10 minutes"}');
+	SELECT FROM rlrec_train('drifting');
+	SELECT FROM rlrec_train('drifting');
+	UPDATE rlrec.deployment d SET deployed_at = now() - interval '3 hours' + d.id * interval '1 s' FROM rlrec.agent a WHERE a.id = d.agent AND a.name = 'drifting';
+	WITH decision AS (
+		INSERT INTO rlrec.decision (agent, model, user_id, role, served_at, seen, shortlist, logits, slate, propensity, probability, policy)
+		SELECT a.id, m.id, i, 'postgres'::regrole, now() - (3 - m.version) * interval '1 hour' + i * interval '1 s', pg_current_snapshot(), '{a,b}', '{1,0}', '{1}', '{1}', 1, '{}'
+		FROM rlrec.agent a JOIN rlrec.model m ON m.agent = a.id, generate_series(1, 400) i WHERE a.name = 'drifting'
+		RETURNING id, agent, model, user_id, served_at)
+	INSERT INTO rlrec.outcome (decision, place, agent, reward, events, first_at)
+	SELECT d.id, 1, d.agent, 1, 1, d.served_at FROM decision d JOIN rlrec.model m ON m.id = d.model WHERE m.version = 1 AND d.user_id::int % 3 = 0));
+is(sql("SELECT deployed FROM rlrec.agents WHERE name = 'drifting'"), '2', 'a bad version serves');
+sql("SELECT rlrec_attach('drifting', 'none')");
+wait_for("SELECT deployed = 1 FROM rlrec.agents WHERE name = 'drifting'", 'the worker rolls it back by itself');
+like(slurp_file($node->logfile), qr/WARNING:  agent "drifting" is rolled back from version 2 to version 1/, 'and logs that');
+sql("SELECT rlrec_drop_agent('drifting')");
+
 # ---- databases that end
 
 sql('CREATE DATABASE one');
