@@ -74,7 +74,9 @@ SELECT a.name AS agent,
 	w.batch,
 	pg_catalog.round((w.rate OPERATOR(pg_catalog.*) pg_catalog.exp(
 		EXTRACT(epoch FROM w.learned_at OPERATOR(pg_catalog.-) pg_catalog.clock_timestamp())::float8 OPERATOR(pg_catalog./) 60))::numeric, 1) AS rate,
-	COALESCE(w.errors, 0) AS errors, w.error, w.failed_at
+	COALESCE(w.errors, 0) AS errors,
+	CASE WHEN pg_catalog.pg_has_role(mine.owner, 'USAGE') THEN w.error WHEN w.error IS NOT NULL THEN 'shown to the owner of the agent' END AS error,
+	w.failed_at
 FROM rlrec.subscription s
 JOIN rlrec.agent a ON a.id OPERATOR(pg_catalog.=) s.agent
 JOIN rlrec.agents mine ON mine.name OPERATOR(pg_catalog.=) a.name
@@ -91,4 +93,5 @@ COMMENT ON COLUMN rlrec.stats.lag IS 'seconds since the first of those that wait
 COMMENT ON COLUMN rlrec.stats.batch IS 'events of the worker''s last batch';
 COMMENT ON COLUMN rlrec.stats.rate IS 'events that the worker learned a second, a mean that forgets within a minute';
 COMMENT ON COLUMN rlrec.stats.errors IS 'attempts of the worker that ended in an error or a crash; error and failed_at are of the last';
+COMMENT ON COLUMN rlrec.stats.error IS 'its text, which may quote rows, for the owner of the agent; others see only that there was one';
 GRANT SELECT ON rlrec.stats TO PUBLIC;

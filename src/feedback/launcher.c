@@ -137,7 +137,7 @@ find_slot(Oid database, bool add)
 	else
 	{
 		empty->database = database;
-		empty->hold = empty->look = 0;
+		empty->hold = empty->look = empty->warned = 0;
 		empty->failures = 0;
 	}
 	return empty;
@@ -302,7 +302,19 @@ can_connect(Oid database)
 	return can;
 }
 
-/* Gives the databases not seen yet slots, as long as there are any. */
+/* Whether there is a free slot. */
+static bool
+has_room(void)
+{
+	bool		room;
+
+	SpinLockAcquire(&shared->mutex);
+	room = find_slot(InvalidOid, false) != NULL;
+	SpinLockRelease(&shared->mutex);
+	return room;
+}
+
+/* Gives the databases not seen yet slots, as long as there are any: to ask for more would count as overflow, and all be looked at again for ever. */
 static void
 fill_slots(void)
 {
@@ -315,8 +327,11 @@ fill_slots(void)
 	SpinLockRelease(&shared->mutex);
 	if (again)
 		list_databases();
-	while (unseen != NIL && rlrec_launcher_want(linitial_oid(unseen)))
+	while (unseen != NIL && has_room())
+	{
+		(void) rlrec_launcher_want(linitial_oid(unseen));
 		unseen = list_delete_first(unseen);
+	}
 }
 
 /* The slot whose worker is due, the one after the last that was started first; else NULL, and *when is when one will be. */

@@ -19,6 +19,7 @@ typedef struct RlrecWorkerSlot
 	pg_atomic_uint32 wanted;	/* whether something was committed that no worker has looked at */
 	TimestampTz hold;			/* no worker is started before */
 	TimestampTz look;			/* one is started then, wanted or not; 0 for never */
+	TimestampTz warned;			/* when its worker last said that the queue is long */
 	int			failures;		/* workers that ended in an error, one after the other */
 } RlrecWorkerSlot;
 

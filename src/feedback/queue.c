@@ -40,7 +40,6 @@
 #include "feedback/queue.h"
 #include "store/catalog.h"
 
-#define TABLE_BYTES (8 * 1024 * 1024)
 #define ROTATE_MS 500			/* a session looks no more often whether tables can be emptied, for it may go through all of them in vain */
 
 /* ---------------------------------------------------------------- entries */
@@ -273,6 +272,16 @@ table_blocks(int i)
 	return blocks;
 }
 
+int64
+rlrec_queue_bytes(void)
+{
+	int64		bytes = 0;
+
+	for (int i = 0; i < RLREC_QUEUE_TABLES; i++)
+		bytes += (int64) table_blocks(i) * BLCKSZ;
+	return bytes;
+}
+
 /* Whether what is committed by now has no row in the table that an attached agent still has to learn from. */
 static bool
 is_learned(int i)
@@ -350,7 +359,7 @@ rlrec_queue_rotate(void)
 			empty_table(i);
 	current = -1;
 	now = current_table();
-	if (table_blocks(now) < TABLE_BYTES / BLCKSZ)
+	if (table_blocks(now) < RLREC_QUEUE_TABLE_BYTES / BLCKSZ)
 		return;
 	for (int i = 1; i < RLREC_QUEUE_TABLES; i++)
 	{

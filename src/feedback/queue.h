@@ -46,6 +46,10 @@ extern void rlrec_queue_rotate(void);
 /* A table's OID */
 extern Oid	rlrec_queue_table(int i);
 
+/* Bytes of all tables; they are written to in turn at some RLREC_QUEUE_TABLE_BYTES each, as long as all agents learn. */
+#define RLREC_QUEUE_TABLE_BYTES (8 * 1024 * 1024)
+extern int64 rlrec_queue_bytes(void);
+
 extern void rlrec_queue_init(void);
 
 #endif							/* RLREC_QUEUE_H */

@@ -1,6 +1,6 @@
 /*
  * stats.c
- *	  What the worker writes down of an agent: a row of rlrec.worker, which rlrec.stats shows.
+ *	  What the worker writes down of an agent: a row of rlrec.worker, which rlrec.stats shows. An agent that was detached meanwhile gets none.
  *
  * A row is updated at most once a second while events are learned, so that it does not bloat where an old snapshot keeps its versions. The
  * pace is a mean over time that forgets with exp(-t / RATE_SECONDS).
@@ -52,7 +52,8 @@ rlrec_stats_learned(RlrecPace *pace, int64 events, bool failed)
 	values[2] = Float8GetDatum(seconds > 0 ? pace->events / seconds : 0);
 	values[3] = Float8GetDatum(seconds);
 	values[4] = TimestampTzGetDatum(pace->learned_at);
-	execute("INSERT INTO rlrec.worker AS w (agent, batch, rate, learned_at) VALUES ($1, $2, 0, $5)"
+	execute("INSERT INTO rlrec.worker AS w (agent, batch, rate, learned_at)"
+			" SELECT agent, $2, 0, $5 FROM rlrec.subscription WHERE agent = $1"
 			" ON CONFLICT (agent) DO UPDATE SET batch = COALESCE(EXCLUDED.batch, w.batch),"
 			"  learned_at = COALESCE(EXCLUDED.learned_at, w.learned_at), failures = 0, crashes = 0, retry_at = NULL,"
 			"  rate = w.rate + ($3 - w.rate) * (1 - exp(-$4 / 60))", 5, types, values,
@@ -68,7 +69,7 @@ rlrec_stats_failed(int64 agent, const char *error)
 	Datum		values[] = {Int64GetDatum(agent), CStringGetTextDatum(error)};
 
 	execute("INSERT INTO rlrec.worker AS w (agent, errors, failures, error, failed_at, retry_at)"
-			" VALUES ($1, 1, 1, $2, clock_timestamp(), clock_timestamp() + interval '1 s')"
+			" SELECT agent, 1, 1, $2, clock_timestamp(), clock_timestamp() + interval '1 s' FROM rlrec.subscription WHERE agent = $1"
 			" ON CONFLICT (agent) DO UPDATE SET errors = w.errors + 1, failures = w.failures + 1, error = EXCLUDED.error,"
 			"  failed_at = EXCLUDED.failed_at,"
 			"  retry_at = clock_timestamp() + LEAST(interval '1 s' * 2 ^ LEAST(w.failures, 20), interval '5 min')", 2, types, values, NULL);

@@ -25,6 +25,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -48,6 +49,7 @@
 #include "feedback/launcher.h"
 #include "feedback/maintain.h"
 #include "feedback/process.h"
+#include "feedback/queue.h"
 #include "feedback/stats.h"
 #include "feedback/worker.h"
 #include "store/agent.h"
@@ -57,6 +59,8 @@
 #define LOOK_MS 1000
 #define MAINTAIN_MS 60000
 #define LOCK_TIMEOUT "1s"
+#define LONG_QUEUE (16 * RLREC_QUEUE_TABLE_BYTES)
+#define WARN_MS (60 * 60 * 1000)
 
 PGDLLEXPORT void rlrec_worker_main(Datum argument);
 
@@ -188,6 +192,7 @@ typedef struct Round
 	bool		more;			/* is left */
 } Round;
 
+static RlrecWorkerSlot *my_slot = NULL;
 static List *pupils = NIL;
 
 static Pupil *
@@ -217,6 +222,22 @@ installed(void)
 {
 	return OidIsValid(get_extension_oid("rlrec", true)) &&
 		OidIsValid(RangeVarGetRelid(makeRangeVar("rlrec", "subscription", -1), AccessShareLock, true));
+}
+
+/* One agent that does not learn keeps the queue's tables of all from being emptied. */
+static void
+warn_of_queue(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64		bytes;
+
+	if (!TimestampDifferenceExceeds(my_slot->warned, now, WARN_MS) || (bytes = rlrec_queue_bytes()) < LONG_QUEUE)
+		return;
+	my_slot->warned = now;
+	ereport(WARNING,
+			(errmsg("the queue of feedback of database \"%s\" has grown to %lld MB", get_database_name(MyDatabaseId), (long long) bytes >> 20),
+			 errdetail("It is emptied when all attached agents have learned from it."),
+			 errhint("rlrec.stats shows which agents have not, and why.")));
 }
 
 /* The agents whose turn it is, in context; blames the agent, if any, whose batch a crash ended. */
@@ -258,6 +279,8 @@ take_turns(int64 crashed, MemoryContext context, Round *round)
 			MemoryContextSwitchTo(old);
 		}
 		SPI_finish();
+		if (round->attached > 0)
+			warn_of_queue();
 	}
 	commit();
 	return turns;
@@ -402,8 +425,6 @@ run_round(int64 crashed, MemoryContext context, Round *round)
 }
 
 /* ---------------------------------------------------------------- the process */
-
-static RlrecWorkerSlot *my_slot = NULL;
 
 /* However the process ends, but for a crash. */
 static void

@@ -130,6 +130,9 @@ learned('shop', 70, 'an agent that fails is in no other one\'s way');
 wait_for("SELECT state = 'backing off' AND learned = 0 AND waiting = 5 AND lag > 0 AND errors > 0 AND failed_at < now() FROM rlrec.stats WHERE agent = 'broken'",
 	'it backs off');
 is(sql("SELECT error FROM rlrec.stats WHERE agent = 'broken'"), 'out of order; Mend it.', 'its error is kept');
+sql('GRANT USAGE ON SEQUENCE rlrec.agent_broken TO stranger');
+is(sql("SET ROLE stranger; SELECT agent, errors > 0, error, failed_at IS NOT NULL FROM rlrec.stats"), 'broken|t|shown to the owner of the agent|t',
+	'and shown to its owner only');
 like(slurp_file($node->logfile), qr/out of order.*learning feedback of agent "broken"/s, 'and logged with its name');
 sql('DROP TRIGGER break ON rlrec.worker');
 learned('broken', 5, 'it is tried again');
@@ -158,12 +161,40 @@ for my $crash (1 .. 3)
 }
 wait_for("SELECT state = 'set aside' FROM rlrec.stats WHERE agent = 'broken'", 'an agent that crashes the server is set aside');
 like(sql("SELECT error FROM rlrec.stats WHERE agent = 'broken'"), qr/crashed/, 'with the reason');
+sql("INSERT INTO rlrec.queue_2 SELECT s.agent, pg_current_xact_id(), i, now(), 1, convert_to(repeat('x', 8000), 'SQL_ASCII')
+	FROM rlrec.subscription s JOIN rlrec.agent a ON a.id = s.agent, generate_series(1, 16400) i WHERE a.name = 'broken'");
+ok($node->wait_for_log(qr/WARNING:  the queue of feedback of database "postgres" has grown to 128 MB/), 'and when the queue then grows, the log says so');
+sql("DELETE FROM rlrec.queue_2 WHERE length(data) = 8000");
 learned('shop', 80, 'while another one learned what it was told');
 sql('DROP TRIGGER break ON rlrec.worker');
 is(sql("SELECT rlrec_process('broken')"), '10', 'its owner can let it learn');
 sql($five);
 learned('broken', 20, 'and then the worker does so again');
 is(sql("SELECT count(*) FROM pg_ls_dir('pg_stat_tmp') WHERE pg_ls_dir LIKE 'rlrec%'"), '1', 'the marks of other workers are gone');
+
+sql("SELECT rlrec_drop_agent('broken')");
+is(sql('SELECT count(*) FROM rlrec.worker'), '1', 'an agent that is dropped leaves nothing behind');
+
+# ---- upkeep
+
+# The second version earns nothing where the first one earned a third; a decision matures after 10 minutes.
+sql(q(
+	SELECT rlrec_create_agent('drifting', 'events', learner => 'popularity', options => '{"horizon": "10 minutes"}');
+	SELECT FROM rlrec_train('drifting');
+	SELECT FROM rlrec_train('drifting');
+	UPDATE rlrec.deployment d SET deployed_at = now() - interval '3 hours' + d.id * interval '1 s' FROM rlrec.agent a WHERE a.id = d.agent AND a.name = 'drifting';
+	WITH decision AS (
+		INSERT INTO rlrec.decision (agent, model, user_id, role, served_at, seen, shortlist, logits, slate, propensity, probability, policy)
+		SELECT a.id, m.id, i, 'postgres'::regrole, now() - (3 - m.version) * interval '1 hour' + i * interval '1 s', pg_current_snapshot(), '{a,b}', '{1,0}', '{1}', '{1}', 1, '{}'
+		FROM rlrec.agent a JOIN rlrec.model m ON m.agent = a.id, generate_series(1, 400) i WHERE a.name = 'drifting'
+		RETURNING id, agent, model, user_id, served_at)
+	INSERT INTO rlrec.outcome (decision, place, agent, reward, events, first_at)
+	SELECT d.id, 1, d.agent, 1, 1, d.served_at FROM decision d JOIN rlrec.model m ON m.id = d.model WHERE m.version = 1 AND d.user_id::int % 3 = 0));
+is(sql("SELECT deployed FROM rlrec.agents WHERE name = 'drifting'"), '2', 'a bad version serves');
+sql("SELECT rlrec_attach('drifting', 'none')");
+wait_for("SELECT deployed = 1 FROM rlrec.agents WHERE name = 'drifting'", 'the worker rolls it back by itself');
+like(slurp_file($node->logfile), qr/WARNING:  agent "drifting" is rolled back from version 2 to version 1/, 'and logs that');
+sql("SELECT rlrec_drop_agent('drifting')");
 
 # ---- databases that end
 
