@@ -32,17 +32,17 @@ struct RlrecTarget
 
 /* What the user had before a time, as rlrec_history_read() would have read it then; marks all of it in seen unless that is NULL. */
 static RlrecHistory
-history_before(RlrecTarget *target, const char *user, int64 time, RlrecItemSet *seen)
+history_before(RlrecTarget *target, const char *user, TimestampTz time, RlrecItemSet *seen)
 {
 	const RlrecEvents *events = target->events;
 	int32		u = rlrec_dictionary_find(&events->users, user, strlen(user));
 	int64		start = u < 0 ? 0 : events->start[u];
-	int64		n = u < 0 ? 0 : rlrec_split_first_not_before(events, u, time) - start;
+	int64		n = u < 0 ? 0 : rlrec_split_first_not_before(events, u, rlrec_events_cut(target->agent, time)) - start;
 	int32	   *item = palloc(Max(n, 1) * sizeof(int32));
 	int64	   *times = palloc(Max(n, 1) * sizeof(int64));
 	float	   *reward = palloc(Max(n, 1) * sizeof(float));
 	uint8	   *type = palloc(Max(n, 1) * sizeof(uint8));
-	RlrecHistory history = {0, item, times, reward, type, time, {user, strlen(user)}, NULL};
+	RlrecHistory history = {0, item, times, reward, type, rlrec_events_time(target->agent, time), {user, strlen(user)}, NULL};
 
 	if (u >= 0)
 		history.key = rlrec_events_key(events, u);
@@ -118,8 +118,7 @@ rlrec_target_choose(RlrecTarget *target, const RlrecMaturedDecision *decision)
 	request.agent = target->agent;
 	request.model = target->model;
 	request.excluded = rlrec_item_set_create(target->model);
-	request.history = history_before(target, decision->user, rlrec_events_time(target->agent, decision->served_at),
-									 target->exclude_seen ? &request.excluded : NULL);
+	request.history = history_before(target, decision->user, decision->served_at, target->exclude_seen ? &request.excluded : NULL);
 	request.source = rlrec_score_history(target->model, &request.history, target->scores);
 	index = allow_shortlist(target, decision, item, &request.excluded, was_candidate);
 	best = rlrec_recommendation_buffer(target->model, &target->candidates, &most);

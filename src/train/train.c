@@ -148,7 +148,7 @@ earns_more(const RlrecAgent *agent, const RlrecFit *fit, const RlrecModelRow *ro
 	decisions = rlrec_matured_decisions(agent, row->id, DT_NOBEGIN, RLREC_GATE_DECISIONS, &n);
 	if (n > 0)
 	{
-		int64		cut = rlrec_events_time(agent, decisions[n / 2].served_at);
+		int64		cut = rlrec_events_cut(agent, decisions[n / 2].served_at);
 		RlrecFit	part = *fit;
 
 		part.events = &rlrec_split_before(fit->events, cut)->train;
