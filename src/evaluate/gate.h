@@ -8,6 +8,7 @@
 #include "data/events.h"
 #include "evaluate/matured.h"
 #include "learner/learner.h"
+#include "store/model.h"
 
 /* The newest decisions that a candidate is measured by, at most. */
 #define RLREC_GATE_DECISIONS 20000
@@ -24,7 +25,13 @@ typedef struct RlrecGain
 } RlrecGain;
 
 /*
- * The gain over n matured decisions of one version. The candidate must not have learned from what came after the first of them; events, whose rewards
+ * The newest matured decisions of the version that serves, since a time, by which a candidate may be measured: those made with the options of
+ * exploration that the agent has now, but for epsilon. A NOTICE tells of others. A palloc'd array of *n.
+ */
+extern RlrecMaturedDecision *rlrec_gate_decisions(const RlrecAgent *agent, const RlrecModelRow *incumbent, TimestampTz since, int64 *n);
+
+/*
+ * The gain over n of these. The candidate must not have learned from what came after the first of them; events, whose rewards
  * and order are those of rlrec_events_read(), are all that there are, and histories are read from them as of each decision.
  */
 extern RlrecGain rlrec_gate_measure(const RlrecAgent *agent, const RlrecModel *candidate, const RlrecEvents *events, int64 n,

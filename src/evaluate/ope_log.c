@@ -282,7 +282,7 @@ return_log(ReturnSetInfo *result, const RlrecAgent *agent, const RlrecModelRow *
 	model = rlrec_cache_model(&other);
 	events = rlrec_events_read(agent, (Size) maintenance_work_mem * 1024, false, true);
 	rlrec_state_keys_read(agent, events);
-	target = rlrec_target_open(agent, model, events);
+	target = rlrec_target_open(agent, model, events, false);
 	for (int64 i = 0; i < n; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);

@@ -26,6 +26,7 @@ struct RlrecTarget
 	RlrecCandidates candidates;
 	RlrecRerank rerank;
 	bool		exclude_seen;
+	bool		as_logged;
 	float	   *scores;			/* [model->items.n] */
 	int64	   *first;			/* [events->items.n] scratch of rlrec_rewards_credit() */
 };
@@ -104,7 +105,7 @@ rlrec_target_choose(RlrecTarget *target, const RlrecMaturedDecision *decision)
 {
 	RlrecRequest request = {0};
 	RlrecTargetChoice choice = {0};
-	int			most = rlrec_policy_shortlist(target->agent->options, decision->k);
+	int			most = target->as_logged ? Max(decision->n, 1) : rlrec_policy_shortlist(target->agent->options, decision->k);
 	bool	   *was_candidate = palloc0(Max(decision->n, 1) * sizeof(bool));
 	RlrecRecommendation *best;
 	Datum	   *item;
@@ -114,7 +115,9 @@ rlrec_target_choose(RlrecTarget *target, const RlrecMaturedDecision *decision)
 	int			n;
 
 	deconstruct_array(decision->shortlist, TEXTOID, -1, false, TYPALIGN_INT, &item, &nulls, &n);
-	choice.policy = rlrec_serve_policy(target->agent, target->model, 0);
+	choice.policy = rlrec_serve_policy(target->agent, target->model->learner, 0);
+	if (target->as_logged && decision->policy.explore == RLREC_EXPLORE_EPSILON_GREEDY)
+		choice.policy.epsilon = decision->policy.epsilon;
 	request.agent = target->agent;
 	request.model = target->model;
 	request.excluded = rlrec_item_set_create(target->model);
@@ -146,13 +149,14 @@ rlrec_target_choose(RlrecTarget *target, const RlrecMaturedDecision *decision)
 }
 
 RlrecTarget *
-rlrec_target_open(const RlrecAgent *agent, const RlrecModel *model, const RlrecEvents *events)
+rlrec_target_open(const RlrecAgent *agent, const RlrecModel *model, const RlrecEvents *events, bool as_logged)
 {
 	RlrecTarget *target = palloc0(sizeof(RlrecTarget));
 
 	target->agent = agent;
 	target->model = model;
 	target->events = events;
+	target->as_logged = as_logged;
 	target->item = rlrec_dictionary_map(&events->items, &model->items);
 	target->type = rlrec_dictionary_map(&events->types, &model->types);
 	target->rerank = rlrec_rerank_read(agent->options);

@@ -23,9 +23,10 @@ typedef struct RlrecTargetChoice
 
 /*
  * The model need not serve. events, whose rewards and order are those of rlrec_events_read(), are all that there are; histories are read
- * from them as of each decision.
+ * from them as of each decision. as_logged: with as much exploration as each decision had, where its strategy is the same: its epsilon, and
+ * as long a shortlist.
  */
-extern RlrecTarget *rlrec_target_open(const RlrecAgent *agent, const RlrecModel *model, const RlrecEvents *events);
+extern RlrecTarget *rlrec_target_open(const RlrecAgent *agent, const RlrecModel *model, const RlrecEvents *events, bool as_logged);
 
 /* Everything in CurrentMemoryContext. */
 extern RlrecTargetChoice rlrec_target_choose(RlrecTarget *target, const RlrecMaturedDecision *decision);

@@ -20,7 +20,8 @@ CREATE FUNCTION serve(users int, k int) RETURNS void LANGUAGE sql AS $$
 INSERT INTO rlrec.outcome (decision, place, agent, reward, events, first_at)
 SELECT decision_id, rank, a.id, pays(decision_id, item, rank), 1, now()
 FROM generate_series(1, users) u, rlrec_serve(u, k, 'shop', context => jsonb_build_object('seed', u)), rlrec.agent a
-WHERE a.name = 'shop' AND pays(decision_id, item, rank) > 0
+WHERE a.name = 'shop' AND pays(decision_id, item, rank) > 0;
+UPDATE rlrec.decision SET policy = policy - 'seeded'	-- as if chance had chosen the seeds
 $$;
 SELECT serve(4000, 1) \g /dev/null
 SELECT pg_sleep(0.05) \g /dev/null
