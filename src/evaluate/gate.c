@@ -2,8 +2,9 @@
  * gate.c
  *	  The gain of a candidate over the version that serves, by importance weights.
  *
- * Everything is of the stochastic policy that rlrec_serve() would follow with the candidate (target.c). What came of the item at place r is
- * weighed by how much more probable the slate up to r is under the candidate,
+ * Everything is of the stochastic policy that rlrec_serve() would follow with the candidate (target.c), with as much exploration as the decision had,
+ * so that to explore less or more is no gain of a version. What came of the item at place r is weighed by how much more probable the slate up to r
+ * is under the candidate,
  *
  *	  w_r = product over j <= r of p_candidate(item_j | items before) / p_logged(item_j | items before)
  *
@@ -32,6 +33,7 @@
 #include "evaluate/gate.h"
 #include "evaluate/sequence.h"
 #include "policy/slate.h"
+#include "serve/serve.h"
 #include "store/catalog.h"
 #include "store/model.h"
 
@@ -83,6 +85,40 @@ gain_of(const RlrecMaturedDecision *decision, const double *baseline, const doub
 		gain += reward * ((reward > 0 ? Min(weight[r], MOST_WEIGHT) : weight[r]) - 1);
 	}
 	return gain;
+}
+
+/*
+ * Whether two policies differ in nothing but epsilon, by which the sign of a gain at the first place does not depend: what is explored is
+ * drawn alike from all. With weights for an incumbent that explores otherwise than it did, heavy ones would have a minus, and the bound of
+ * sequence.c be wrong.
+ */
+static bool
+explore_alike(const RlrecPolicy *a, const RlrecPolicy *b)
+{
+	return a->explore == b->explore && a->reranked == b->reranked && a->floor == b->floor &&
+		(a->explore != RLREC_EXPLORE_SOFTMAX || a->temperature == b->temperature) &&
+		(a->explore != RLREC_EXPLORE_UCB || a->width == b->width) &&
+		(a->explore != RLREC_EXPLORE_THOMPSON || a->draws == b->draws) &&
+		(a->explore != RLREC_EXPLORE_SQUARECB || a->gamma == b->gamma);
+}
+
+RlrecMaturedDecision *
+rlrec_gate_decisions(const RlrecAgent *agent, const RlrecModelRow *incumbent, TimestampTz since, int64 *n)
+{
+	const RlrecLearner *learner = rlrec_learner_find(incumbent->learner);
+	RlrecMaturedDecision *decisions = rlrec_matured_decisions(agent, incumbent->id, since, RLREC_GATE_DECISIONS, n);
+	RlrecPolicy now = rlrec_serve_policy(agent, learner, 0);
+	int64		all = *n;
+
+	*n = 0;
+	for (int64 i = 0; i < all; i++)
+		if (explore_alike(&decisions[i].policy, &now))
+			decisions[(*n)++] = decisions[i];
+	if (*n < all)
+		ereport(NOTICE,
+				(errmsg("%lld of %lld decisions of version %d do not count", (long long) (all - *n), (long long) all, incumbent->version),
+				 errdetail("They were made with other options of exploration than agent \"%s\" has now.", agent->name)));
+	return decisions;
 }
 
 RlrecGain
@@ -143,8 +179,8 @@ gain_of_version(const RlrecAgent *agent, const RlrecModelRow *row)
 	int64		n;
 
 	rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
-	decisions = rlrec_matured_decisions(agent, agent->deployed, rlrec_model_trained_at(row), RLREC_GATE_DECISIONS, &n);
-	target = rlrec_target_open_version(agent, row->id);
+	decisions = rlrec_gate_decisions(agent, rlrec_model_row(agent->deployed), rlrec_model_trained_at(row), &n);
+	target = rlrec_target_open_version(agent, row->id, true);
 	gain = rlrec_gate_measure(agent, target, n, decisions);
 	rlrec_target_close(target);
 	rlrec_run_back(&saved);

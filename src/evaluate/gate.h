@@ -5,7 +5,9 @@
 #ifndef RLREC_GATE_H
 #define RLREC_GATE_H
 
+#include "evaluate/matured.h"
 #include "evaluate/target.h"
+#include "store/model.h"
 
 /* The newest decisions that a candidate is measured by, at most. */
 #define RLREC_GATE_DECISIONS 20000
@@ -22,8 +24,13 @@ typedef struct RlrecGain
 } RlrecGain;
 
 /*
- * The gain over n matured decisions of one version, the candidate being the target, which must not have learned from what came after the first of
- * them.
+ * The newest matured decisions of the version that serves, since a time, by which a candidate may be measured: those made with the options of
+ * exploration that the agent has now, but for epsilon. A NOTICE tells of others. A palloc'd array of *n.
+ */
+extern RlrecMaturedDecision *rlrec_gate_decisions(const RlrecAgent *agent, const RlrecModelRow *incumbent, TimestampTz since, int64 *n);
+
+/*
+ * The gain over n of these, the candidate being a target that is as logged, which must not have learned from what came after the first of them.
  */
 extern RlrecGain rlrec_gate_measure(const RlrecAgent *agent, RlrecTarget *candidate, int64 n, const RlrecMaturedDecision *decisions);
 

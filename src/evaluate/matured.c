@@ -11,11 +11,13 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "evaluate/matured.h"
 #include "feedback/attribution.h"
+#include "policy/policy.h"
 #include "store/catalog.h"
 #include "store/subscription.h"
 
@@ -83,11 +85,11 @@ static RlrecMaturedDecision
 decision_of_row(HeapTuple row, TupleDesc descriptor)
 {
 	RlrecMaturedDecision decision;
-	Datum		value[7];
+	Datum		value[8];
 	const int32 *slate;
 	int			n;
 
-	for (int i = 0; i < 7; i++)
+	for (int i = 0; i < 8; i++)
 	{
 		bool		isnull;
 
@@ -106,6 +108,7 @@ decision_of_row(HeapTuple row, TupleDesc descriptor)
 	memcpy(decision.propensity, numbers(value[5], &n), decision.k * sizeof(double));
 	decision.reward = palloc(Max(decision.k, 1) * sizeof(double));
 	memcpy(decision.reward, numbers(value[6], &n), decision.k * sizeof(double));
+	decision.policy = rlrec_policy_of_log(DatumGetJsonbP(value[7]));
 	return decision;
 }
 
@@ -118,7 +121,7 @@ rlrec_matured_decisions(const RlrecAgent *agent, int64 model, TimestampTz since,
 
 	SPI_connect();
 	*n = select_decisions("id, user_id, served_at, shortlist, slate, propensity, ARRAY(SELECT coalesce(o.reward, 0)"
-						  " FROM generate_subscripts(d.slate, 1) s LEFT JOIN rlrec.outcome o ON o.decision = d.id AND o.place = s ORDER BY s)",
+						  " FROM generate_subscripts(d.slate, 1) s LEFT JOIN rlrec.outcome o ON o.decision = d.id AND o.place = s ORDER BY s), policy",
 						  agent, model, since, most);
 	spi = MemoryContextSwitchTo(caller);
 	decision = palloc_extended(Max(*n, 1) * sizeof(RlrecMaturedDecision), MCXT_ALLOC_HUGE);

@@ -6,6 +6,7 @@
 #define RLREC_MATURED_H
 
 #include "datatype/timestamp.h"
+#include "policy/explore.h"
 #include "store/agent.h"
 #include "utils/array.h"
 
@@ -33,6 +34,7 @@ typedef struct RlrecMaturedDecision
 	int		   *place;			/* [k] of the slate in the shortlist, from 0 */
 	double	   *propensity;		/* [k] given the places before */
 	double	   *reward;			/* [k] */
+	RlrecPolicy policy;			/* that decided */
 } RlrecMaturedDecision;
 
 /* Those of a version, of any where model is 0, since a time, oldest first: the newest, at most so many. A palloc'd array of *n. */

@@ -271,7 +271,7 @@ return_log(ReturnSetInfo *result, const RlrecAgent *agent, const RlrecModelRow *
 				(errmsg("agent \"%s\" has no decision that tells of version %d", agent->name, row->version),
 				 errdetail("What counts is served after the training of the version, and longer ago than the option horizon, a day where that is 0.")));
 	rewards = learn_rewards(n, decisions);
-	target = rlrec_target_open_version(agent, row->id);
+	target = rlrec_target_open_version(agent, row->id, false);
 	for (int64 i = 0; i < n; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);

@@ -30,23 +30,24 @@ struct RlrecTarget
 	RlrecCandidates candidates;
 	RlrecRerank rerank;
 	bool		exclude_seen;
+	bool		as_logged;
 	float	   *scores;			/* [model->items.n] */
 	int64	   *first;			/* [events->items.n] scratch of rlrec_rewards_credit() */
 };
 
 /* What the user had before a time, as rlrec_history_read() would have read it then; marks all of it in seen unless that is NULL. */
 static RlrecHistory
-history_before(RlrecTarget *target, const char *user, int64 time, RlrecItemSet *seen)
+history_before(RlrecTarget *target, const char *user, TimestampTz time, RlrecItemSet *seen)
 {
 	const RlrecEvents *events = target->events;
 	int32		u = rlrec_dictionary_find(&events->users, user, strlen(user));
 	int64		start = u < 0 ? 0 : events->start[u];
-	int64		n = u < 0 ? 0 : rlrec_split_first_not_before(events, u, time) - start;
+	int64		n = u < 0 ? 0 : rlrec_split_first_not_before(events, u, rlrec_events_cut(target->agent, time)) - start;
 	int32	   *item = palloc(Max(n, 1) * sizeof(int32));
 	int64	   *times = palloc(Max(n, 1) * sizeof(int64));
 	float	   *reward = palloc(Max(n, 1) * sizeof(float));
 	uint8	   *type = palloc(Max(n, 1) * sizeof(uint8));
-	RlrecHistory history = {0, item, times, reward, type, time, {user, strlen(user)}, NULL};
+	RlrecHistory history = {0, item, times, reward, type, rlrec_events_time(target->agent, time), {user, strlen(user)}, NULL};
 
 	if (u >= 0)
 		history.key = rlrec_events_key(events, u);
@@ -108,7 +109,7 @@ rlrec_target_choose(RlrecTarget *target, const RlrecMaturedDecision *decision)
 {
 	RlrecRequest request = {0};
 	RlrecTargetChoice choice = {0};
-	int			most = rlrec_policy_shortlist(target->agent->options, decision->k);
+	int			most = target->as_logged ? Max(decision->n, 1) : rlrec_policy_shortlist(target->agent->options, decision->k);
 	bool	   *was_candidate = palloc0(Max(decision->n, 1) * sizeof(bool));
 	RlrecRecommendation *best;
 	Datum	   *item;
@@ -118,12 +119,13 @@ rlrec_target_choose(RlrecTarget *target, const RlrecMaturedDecision *decision)
 	int			n;
 
 	deconstruct_array(decision->shortlist, TEXTOID, -1, false, TYPALIGN_INT, &item, &nulls, &n);
-	choice.policy = rlrec_serve_policy(target->agent, target->model, 0);
+	choice.policy = rlrec_serve_policy(target->agent, target->model->learner, 0);
+	if (target->as_logged && decision->policy.explore == RLREC_EXPLORE_EPSILON_GREEDY)
+		choice.policy.epsilon = decision->policy.epsilon;
 	request.agent = target->agent;
 	request.model = target->model;
 	request.excluded = rlrec_item_set_create(target->model);
-	request.history = history_before(target, decision->user, rlrec_events_time(target->agent, decision->served_at),
-									 target->exclude_seen ? &request.excluded : NULL);
+	request.history = history_before(target, decision->user, decision->served_at, target->exclude_seen ? &request.excluded : NULL);
 	request.source = rlrec_score_history(target->model, &request.history, target->scores);
 	index = allow_shortlist(target, decision, item, &request.excluded, was_candidate);
 	best = rlrec_recommendation_buffer(target->model, &target->candidates, &most);
@@ -151,13 +153,14 @@ rlrec_target_choose(RlrecTarget *target, const RlrecMaturedDecision *decision)
 }
 
 RlrecTarget *
-rlrec_target_open(const RlrecAgent *agent, const RlrecModel *model, const RlrecEvents *events)
+rlrec_target_open(const RlrecAgent *agent, const RlrecModel *model, const RlrecEvents *events, bool as_logged)
 {
 	RlrecTarget *target = palloc0(sizeof(RlrecTarget));
 
 	target->agent = agent;
 	target->model = model;
 	target->events = events;
+	target->as_logged = as_logged;
 	target->item = rlrec_dictionary_map(&events->items, &model->items);
 	target->type = rlrec_dictionary_map(&events->types, &model->types);
 	target->rerank = rlrec_rerank_read(agent->options);
@@ -169,7 +172,7 @@ rlrec_target_open(const RlrecAgent *agent, const RlrecModel *model, const RlrecE
 }
 
 RlrecTarget *
-rlrec_target_open_version(const RlrecAgent *agent, int64 model)
+rlrec_target_open_version(const RlrecAgent *agent, int64 model, bool as_logged)
 {
 	RlrecAgent	other = *agent;
 	const RlrecModel *version;
@@ -179,7 +182,7 @@ rlrec_target_open_version(const RlrecAgent *agent, int64 model)
 	version = rlrec_cache_model(&other);
 	events = rlrec_events_read(agent, (Size) maintenance_work_mem * 1024, false, true);
 	rlrec_state_keys_read(agent, events);
-	return rlrec_target_open(agent, version, events);
+	return rlrec_target_open(agent, version, events, as_logged);
 }
 
 void

@@ -23,12 +23,13 @@ typedef struct RlrecTargetChoice
 
 /*
  * The model need not serve. events, whose rewards and order are those of rlrec_events_read(), are all that there are; histories are read
- * from them as of each decision.
+ * from them as of each decision. as_logged: with as much exploration as each decision had, where its strategy is the same: its epsilon, and
+ * as long a shortlist.
  */
-extern RlrecTarget *rlrec_target_open(const RlrecAgent *agent, const RlrecModel *model, const RlrecEvents *events);
+extern RlrecTarget *rlrec_target_open(const RlrecAgent *agent, const RlrecModel *model, const RlrecEvents *events, bool as_logged);
 
 /* The same of a stored version, with the events as the current user sees them. rlrec_target_close() gives the model back. */
-extern RlrecTarget *rlrec_target_open_version(const RlrecAgent *agent, int64 model);
+extern RlrecTarget *rlrec_target_open_version(const RlrecAgent *agent, int64 model, bool as_logged);
 extern void rlrec_target_close(RlrecTarget *target);
 
 /* Everything in CurrentMemoryContext. */

@@ -67,13 +67,13 @@ new_seed(void)
 }
 
 RlrecPolicy
-rlrec_serve_policy(const RlrecAgent *agent, const RlrecModel *model, double age)
+rlrec_serve_policy(const RlrecAgent *agent, const RlrecLearner *learner, double age)
 {
 	RlrecRerank rerank = rlrec_rerank_read(agent->options);
 	RlrecPolicy policy = rlrec_policy_read(agent->options, age);
 
-	if (model->learner->explore && !rlrec_option_given(agent->options, "explore"))
-		policy.explore = rlrec_exploration_find(model->learner->explore);
+	if (learner->explore && !rlrec_option_given(agent->options, "explore"))
+		policy.explore = rlrec_exploration_find(learner->explore);
 	policy.reranked = rlrec_rerank_matters(&rerank);
 	return policy;
 }
@@ -82,7 +82,7 @@ static RlrecPolicy
 policy_of(const RlrecRequest *request, const Jsonb *context)
 {
 	double		age = rlrec_policy_decays(request->agent->options) ? rlrec_model_age(request->agent->deployed) : 0;
-	RlrecPolicy policy = rlrec_serve_policy(request->agent, request->model, age);
+	RlrecPolicy policy = rlrec_serve_policy(request->agent, request->model->learner, age);
 
 	policy.seed = rlrec_option_given(context, "seed") ? (uint64) rlrec_option_real(context, context_options, "seed") : new_seed();
 	return policy;

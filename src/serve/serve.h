@@ -8,8 +8,11 @@
 #include "policy/policy.h"
 #include "serve/recommend.h"
 
-/* The policy by which a version serves that was trained so many seconds ago, which matters where rlrec_policy_decays(); the seed is the caller's. */
-extern RlrecPolicy rlrec_serve_policy(const RlrecAgent *agent, const RlrecModel *model, double age);
+/*
+ * The policy by which a version of that learner serves that was trained so many seconds ago, which matters where rlrec_policy_decays(); the seed
+ * is the caller's.
+ */
+extern RlrecPolicy rlrec_serve_policy(const RlrecAgent *agent, const RlrecLearner *learner, double age);
 
 /* Standard errors [n] of the scores of the n best, palloc'd; of the request only model, history and source are read. */
 extern float *rlrec_serve_uncertainty(const RlrecRequest *request, int n, const RlrecRecommendation *best);

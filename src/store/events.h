@@ -27,6 +27,9 @@ extern void rlrec_history_read(const RlrecAgent *agent, const char *user, const 
 extern int64 rlrec_events_time(const RlrecAgent *agent, TimestampTz time);
 extern int64 rlrec_events_now(const RlrecAgent *agent);
 
+/* The time, after 1999, rounded down to what the column can tell apart: no event that came after it lies before this. */
+extern int64 rlrec_events_cut(const RlrecAgent *agent, TimestampTz time);
+
 /* An id in the form in which the column's output function writes it: parsed as the column's type, or the error of its input function. */
 extern char *rlrec_canonical_id(const RlrecAgent *agent, const char *column, const char *id);
 

@@ -122,6 +122,39 @@ rlrec_events_time(const RlrecAgent *agent, TimestampTz time)
 	return time;
 }
 
+/* The unit of the agent's time column in microseconds; numbers are taken for whole seconds, and float4 has but 24 bits for them. */
+static int64
+time_unit(const RlrecAgent *agent)
+{
+	AttrNumber	attno = agent->time_column ? get_attnum(agent->events, agent->time_column) : InvalidAttrNumber;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	int64		unit = 1;
+
+	if (attno == InvalidAttrNumber)
+		return unit;
+	get_atttypetypmodcoll(agent->events, attno, &type, &typmod, &collation);
+	type = getBaseTypeAndTypmod(type, &typmod);
+	if (type == DATEOID)
+		return USECS_PER_DAY;
+	if (type == FLOAT4OID)
+		return 128 * USECS_PER_SEC;
+	if (type != TIMESTAMPOID && type != TIMESTAMPTZOID)
+		return USECS_PER_SEC;
+	for (int digits = typmod < 0 ? MAX_TIMESTAMP_PRECISION : typmod; digits < MAX_TIMESTAMP_PRECISION; digits++)
+		unit *= 10;
+	return unit;
+}
+
+int64
+rlrec_events_cut(const RlrecAgent *agent, TimestampTz time)
+{
+	int64		told = rlrec_events_time(agent, time);
+
+	return told - told % time_unit(agent);
+}
+
 int64
 rlrec_events_now(const RlrecAgent *agent)
 {

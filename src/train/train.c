@@ -145,23 +145,23 @@ earns_more(const RlrecAgent *agent, const RlrecFit *fit, const RlrecModelRow *ro
 	RlrecMaturedDecision *decisions;
 	int64		n;
 
-	decisions = rlrec_matured_decisions(agent, row->id, DT_NOBEGIN, RLREC_GATE_DECISIONS, &n);
+	decisions = rlrec_gate_decisions(agent, row, DT_NOBEGIN, &n);
 	if (n > 0)
 	{
-		int64		cut = rlrec_events_time(agent, decisions[n / 2].served_at);
+		int64		cut = rlrec_events_cut(agent, decisions[n / 2].served_at);
 		RlrecFit	part = *fit;
 		RlrecModel *candidate;
 
 		part.events = &rlrec_split_before(fit->events, cut)->train;
 		part.past = NULL;
 		candidate = rlrec_learner_fit(rlrec_learner_find(agent->learner), &part);
-		gain = rlrec_gate_measure(agent, rlrec_target_open(agent, candidate, fit->events), n - n / 2, decisions + n / 2);
+		gain = rlrec_gate_measure(agent, rlrec_target_open(agent, candidate, fit->events, true), n - n / 2, decisions + n / 2);
 		if (gain.lower > 0)
 			return true;
 	}
 	ereport(NOTICE,
 			(errmsg("version %d keeps serving agent \"%s\"", row->version, agent->name),
-			 n == 0 ? errdetail("None of its decisions has matured, so nothing proves another better.") :
+			 n == 0 ? errdetail("None of its matured decisions counts, so nothing proves another better.") :
 			 errdetail("By %lld of its matured decisions for %lld users, of mean reward %.4g, the candidate would have earned %.4g more, at least %.4g;"
 					   " the log tells of %.0f %% of what it would show.", (long long) gain.decisions, (long long) gain.users, gain.incumbent,
 					   gain.gain, gain.lower, 100 * Min(gain.support, 1))));

@@ -8,11 +8,16 @@ INSERT INTO events SELECT u, (u % 2 + 2 * (u / 2 + 3 * e)) % 12, now() - interva
 FROM generate_series(1, 300) u, generate_series(0, 2) e;
 
 SELECT rlrec_create_agent('shop', 'events', learner => 'popularity',
-	options => '{"horizon": "1 s", "exclude_seen": false, "explore": "epsilon_greedy", "explore_epsilon": 0.6, "explore_shortlist": 12}');
+	options => '{"horizon": "1 s", "exclude_seen": false, "explore": "epsilon_greedy", "explore_epsilon": 0.6, "explore_shortlist": 12, "versions": 9}');
 SELECT lives_ok($$ SELECT rlrec_train('shop', deploy => 'if_better') $$, 'a first version is better than none');
 
 SELECT rlrec_attach('shop', mode => 'none');
 UPDATE rlrec.subscription SET attached_at = '-infinity';
+CREATE FUNCTION learn_from(events regclass) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM rlrec_detach('shop'), rlrec_alter_agent('shop', events => events), rlrec_attach('shop', mode => 'none');
+	UPDATE rlrec.subscription SET attached_at = '-infinity';
+END $$;
 
 -- The log: each user is served n times, k items, and clicks those of his kind six times out of ten, others once; a second between decisions.
 -- Seeds make it the same each time; then it forgets them, as what was seeded is no evidence.
@@ -43,52 +48,62 @@ UPDATE rlrec.decision SET policy = policy || '{"seeded": true}' WHERE user_id = 
 SELECT is((SELECT decisions FROM rlrec_gain('shop', 1)), 5980::bigint, 'what was seeded does not count');
 UPDATE rlrec.decision SET policy = policy - 'seeded';
 
--- The same estimate in SQL: another epsilon is another policy over the same scores.
-SELECT rlrec_alter_agent('shop', options => '{"explore_epsilon": 0.1}');
-SELECT is((SELECT round(gain::numeric, 9) FROM rlrec_gain('shop', 1)),
-	(SELECT round(avg(reward * (rlrec_slate_probability('{"explore": "epsilon_greedy", "explore_epsilon": 0.1}', logits, slate) / probability - 1))::numeric, 9)
-	FROM (SELECT d.*, coalesce(o.reward, 0) AS reward FROM rlrec.decision d LEFT JOIN rlrec.outcome o ON o.decision = d.id) l),
-	'the gain of another epsilon is what SQL says');
+-- The same estimate in SQL: version 2 shows item 5 first, to everybody. How much is explored now does not matter, how does.
+CREATE TABLE fad AS SELECT * FROM events UNION ALL SELECT u, 5, now() - interval '1 day' FROM generate_series(301, 400) u;
+SELECT learn_from('fad');
+SELECT rlrec_train('shop', deploy => 'never');
+SELECT learn_from('events');
+SELECT rlrec_alter_agent('shop', options => '{"explore_epsilon": 0.1, "explore_shortlist": 5}');
+UPDATE rlrec.model SET created_at = now() - interval '11 hours';
+SELECT results_eq($$ SELECT decisions, round(gain::numeric, 9), round(lower::numeric, 9) FROM rlrec_gain('shop', 1) $$, $$ VALUES (6000::bigint, 0.0, 0.0) $$,
+	'to explore less is no gain of a version');
+SELECT is((SELECT round(gain::numeric, 9) FROM rlrec_gain('shop', 2)),
+	(SELECT round(avg(reward * ((CASE item WHEN '5' THEN 0.4 ELSE 0 END + 0.6 / 12) / probability - 1))::numeric, 9)
+	FROM (SELECT shortlist[slate[1]] AS item, probability, coalesce(o.reward, 0) AS reward FROM rlrec.decision d LEFT JOIN rlrec.outcome o ON o.decision = d.id) l),
+	'the gain of another version is what SQL says');
+SELECT rlrec_alter_agent('shop', options => '{"explore": "softmax", "explore_shortlist": 12}');
+SELECT results_eq($$ SELECT decisions, gain, lower FROM rlrec_gain('shop', 2) $$, $$ VALUES (0::bigint, NULL::float8, NULL::float8) $$,
+	'decisions of another strategy do not count');
+SELECT rlrec_alter_agent('shop', options => '{"explore": "epsilon_greedy"}');
 
 -- A better learner, one that is not, and one that learned the opposite.
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), false, 'the same learner, with what else it knows, is not surely better');
 SELECT rlrec_alter_agent('shop', learner => 'itemknn');
 CREATE TABLE lies AS SELECT user_id, (item_id + 1) % 12 AS item_id, at FROM events;
-SELECT rlrec_detach('shop');
-SELECT rlrec_alter_agent('shop', events => 'lies');
-SELECT rlrec_attach('shop', mode => 'none');
-UPDATE rlrec.subscription SET attached_at = '-infinity';
+SELECT learn_from('lies');
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), false, 'a deliberately bad version is refused');
 SELECT is((SELECT version FROM rlrec.models WHERE agent = 'shop' AND deployed), 1, 'and the first serves on');
 UPDATE rlrec.model SET created_at = now() - interval '11 hours';
-SELECT cmp_ok((SELECT gain FROM rlrec_gain('shop', 3)), '<', -0.05::float8, 'its gain is a loss');
-SELECT rlrec_detach('shop');
-SELECT rlrec_alter_agent('shop', events => 'events');
-SELECT rlrec_attach('shop', mode => 'none');
-UPDATE rlrec.subscription SET attached_at = '-infinity';
+SELECT cmp_ok((SELECT gain FROM rlrec_gain('shop', 4)), '<', -0.05::float8, 'its gain is a loss');
+SELECT learn_from('events');
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), true, 'a better one is deployed');
-SELECT is((SELECT version FROM rlrec.models WHERE agent = 'shop' AND deployed), 4, 'and serves');
+SELECT is((SELECT version FROM rlrec.models WHERE agent = 'shop' AND deployed), 5, 'and serves');
 SELECT is((SELECT deployed FROM rlrec_train('shop', deploy => 'if_better')), false, 'another waits until the log tells of that one');
 
 -- Slates, of a version that knows each user: what is shown below counts by what is above it.
 SELECT serve(4, 3, 0.2);
 UPDATE rlrec.model SET created_at = now() - interval '11 hours';
-SELECT results_eq($$ SELECT decisions, round(gain::numeric, 9), round(support::numeric, 9) FROM rlrec_gain('shop', 4) $$,
+SELECT results_eq($$ SELECT decisions, round(gain::numeric, 9), round(support::numeric, 9) FROM rlrec_gain('shop', 5) $$,
 	$$ VALUES (1200::bigint, 0.0, 1.0) $$, 'nor has one that knows its users a gain over itself');
 SELECT rlrec_alter_agent('shop', options => '{"explore_epsilon": 0.3}');
-SELECT is((SELECT round(gain::numeric, 9) FROM rlrec_gain('shop', 4)),
-	(SELECT round(avg(gain)::numeric, 9) FROM (
-		SELECT sum(coalesce(o.reward, 0) * (exp(w.log_weight) - 1)) AS gain
-		FROM rlrec.decision d CROSS JOIN LATERAL (
-			SELECT place, sum(ln(p / d.propensity[place])) OVER (ORDER BY place) AS log_weight
-			FROM unnest(rlrec_slate_propensities('{"explore": "epsilon_greedy", "explore_epsilon": 0.3}', d.logits, d.slate)) WITH ORDINALITY u (p, place)) w
-		LEFT JOIN rlrec.outcome o ON o.decision = d.id AND o.place = w.place
-		WHERE d.id > 6000 GROUP BY d.id) s),
-	'the gain of a slate is that of its places, each by all above it');
+-- version 2 ranks item 5 before all others, which were as popular as each other, by their bytes
+CREATE FUNCTION gain_of_fad(baseline float8) RETURNS numeric LANGUAGE sql AS $$
+SELECT round(avg(gain)::numeric, 9) FROM (
+	SELECT sum((coalesce(o.reward, 0) - baseline) * (CASE WHEN w.unknown THEN 0 ELSE least(exp(w.log_weight), 1000) END - 1)) AS gain
+	FROM rlrec.decision d CROSS JOIN LATERAL (
+		SELECT place, sum(ln(p / d.propensity[place])) OVER (ORDER BY place) AS log_weight,
+			bool_or(d.shortlist[d.slate[place]] = 'unknown') OVER (ORDER BY place) AS unknown
+		FROM unnest(rlrec_slate_propensities('{"explore": "epsilon_greedy", "explore_epsilon": 0.1}',
+			ARRAY(SELECT (CASE WHEN i IN ('5', 'unknown') THEN 99 ELSE 0 END - (SELECT count(*) FROM unnest(d.shortlist) b WHERE b COLLATE "C" < i COLLATE "C"))::real
+				FROM unnest(d.shortlist) WITH ORDINALITY u (i, n) ORDER BY n), d.slate)) WITH ORDINALITY u (p, place)) w
+	LEFT JOIN rlrec.outcome o ON o.decision = d.id AND o.place = w.place
+	WHERE d.id > 6000 GROUP BY d.id) s
+$$;
+SELECT is((SELECT round(gain::numeric, 9) FROM rlrec_gain('shop', 2)), gain_of_fad(0), 'the gain of a slate is that of its places, each by all above it');
 
 -- Where every decision costs something, to show what nobody knows is no gain.
 UPDATE rlrec.outcome SET reward = -1;
-SELECT is((SELECT round(lower::numeric, 9) <= 0 FROM rlrec_gain('shop', 3)), true, 'what the log cannot tell of counts as no better than the mean');
+SELECT is((SELECT round(lower::numeric, 9) <= 0 FROM rlrec_gain('shop', 4)), true, 'what the log cannot tell of counts as no better than the mean');
 
 BEGIN;
 SELECT pg_sleep(0.1);

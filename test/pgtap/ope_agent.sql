@@ -1,6 +1,6 @@
 -- rlrec_ope(): what a version would earn, from the decisions of another one.
 SET client_min_messages = error;
-SELECT plan(28);
+SELECT plan(32);
 
 -- Item 1 was the most popular one when version 1 was trained; item 2 is when version 2 is, which does not serve.
 CREATE TABLE events (id serial PRIMARY KEY, user_id int NOT NULL, item_id int NOT NULL, at timestamptz NOT NULL);
@@ -55,6 +55,36 @@ SELECT sum(p1 * p2 * (w1 + w2)) FROM
 $$;
 SELECT ok(lower < truth() AND truth() < upper, format('%s of slates covers the truth, %s: %s to %s', estimator, truth(), lower, upper))
 FROM unnest('{ips,rips,cascade_dr}'::text[]) estimator, rlrec_ope('shop', 2, estimator);
+
+-- Where time is told in days or seconds, the click that answered a decision seems to lie before it; it must not tell of it.
+CREATE FUNCTION target_with_click(type text, clicked text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	before float8;
+BEGIN
+	EXECUTE format('CREATE TABLE coarse (user_id int, item_id int, at %s)', type);
+	EXECUTE format('INSERT INTO coarse SELECT u, (u * 7 + e * e) %% 20, %s FROM generate_series(1, 30) u, generate_series(1, 10) e',
+		CASE type WHEN 'bigint' THEN '1700000000 + e' ELSE 'date ''2023-12-01'' + e' END);
+	PERFORM rlrec_create_agent('coarse', 'coarse', learner => 'itemknn',
+		options => '{"horizon": "1 millisecond", "exclude_seen": false, "explore": "softmax", "explore_temperature": 0.1}');
+	PERFORM rlrec_train('coarse');
+	PERFORM rlrec_attach('coarse', mode => 'none');
+	UPDATE rlrec.subscription SET attached_at = '-infinity';
+	PERFORM rlrec_serve(1, 1, 'coarse');
+	UPDATE rlrec.decision d SET served_at = '2024-03-01 15:00:00.4' FROM rlrec.agent a WHERE a.id = d.agent AND a.name = 'coarse';
+	before := (SELECT target FROM rlrec_ope_log('coarse', 1, '-infinity'));
+	EXECUTE format('INSERT INTO coarse SELECT 1, shortlist[slate[1]]::int, %L FROM rlrec.decisions WHERE agent = %L', clicked, 'coarse');
+	RETURN before = (SELECT target FROM rlrec_ope_log('coarse', 1, '-infinity'));
+END $$;
+CREATE FUNCTION no_leak(type text, clicked text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	same boolean := target_with_click(type, clicked);
+BEGIN
+	PERFORM rlrec_drop_agent('coarse');
+	DROP TABLE coarse;
+	RETURN is(same, true, format('a click after the decision does not enter the history before it, of type %s', type));
+END $$;
+SELECT no_leak(type, clicked) FROM (VALUES ('date', '2024-03-01'), ('timestamptz(0)', '2024-03-01 15:00:00'), ('timestamp(0)', '2024-03-01 15:00:00'),
+	('bigint', extract(epoch FROM timestamptz '2024-03-01 15:00:00')::bigint::text)) t (type, clicked);
 
 -- What cannot be told
 SELECT throws_ok($$SELECT rlrec_ope('shop', 2, 'best')$$, '22023', 'unknown estimator "best"', 'an unknown estimator is an error');

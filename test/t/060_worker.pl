@@ -191,7 +191,7 @@ sql(q(
 	INSERT INTO rlrec.outcome (decision, place, agent, reward, events, first_at)
 	SELECT d.id, 1, d.agent, 1, 1, d.served_at FROM decision d JOIN rlrec.model m ON m.id = d.model WHERE m.version = 1 AND d.user_id::int % 3 = 0));
 is(sql("SELECT deployed FROM rlrec.agents WHERE name = 'drifting'"), '2', 'a bad version serves');
-sql("SELECT rlrec_attach('drifting', 'none')");
+sql("SELECT rlrec_attach('drifting', 'none'); UPDATE rlrec.subscription SET attached_at = '-infinity'");
 wait_for("SELECT deployed = 1 FROM rlrec.agents WHERE name = 'drifting'", 'the worker rolls it back by itself');
 like(slurp_file($node->logfile), qr/WARNING:  agent "drifting" is rolled back from version 2 to version 1/, 'and logs that');
 sql("SELECT rlrec_drop_agent('drifting')");
