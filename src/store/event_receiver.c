@@ -106,11 +106,7 @@ decode_event(RlrecEventReceiver *receiver, TupleTableSlot *slot, RlrecEvent *eve
 		event->type = rlrec_id_bytes(&receiver->type, slot->tts_values[COLUMN_EVENT], &event->type_length);
 	if (slot->tts_tupleDescriptor->natts > COLUMN_XID && !slot->tts_isnull[COLUMN_XID])
 		event->xid = DatumGetTransactionId(slot->tts_values[COLUMN_XID]);
-	if (receiver->lenient &&
-		!rlrec_reward_is_finite(&receiver->reward, event, slot->tts_values[COLUMN_VALUE], slot->tts_isnull[COLUMN_VALUE]))
-		return false;
-	event->reward = rlrec_reward_of(&receiver->reward, event, slot->tts_values[COLUMN_VALUE], slot->tts_isnull[COLUMN_VALUE]);
-	return true;
+	return rlrec_reward_of(&receiver->reward, event, slot->tts_values[COLUMN_VALUE], slot->tts_isnull[COLUMN_VALUE], receiver->lenient);
 }
 
 bool

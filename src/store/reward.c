@@ -113,12 +113,6 @@ clip(const RlrecRewardReader *reader, double reward)
 	return (float) Max(reader->minimum, Min(reader->maximum, reward));
 }
 
-bool
-rlrec_reward_is_finite(const RlrecRewardReader *reader, const RlrecEvent *event, Datum value, bool isnull)
-{
-	return fabs(own_reward(reader, event, value, isnull)) <= MAX_REWARD;
-}
-
 float
 rlrec_reward_of_type(const RlrecRewardReader *reader, const RlrecEvent *event, double value)
 {
@@ -132,12 +126,13 @@ rlrec_reward_of_type(const RlrecRewardReader *reader, const RlrecEvent *event, d
 	return clip(reader, reward);
 }
 
-float
-rlrec_reward_of(const RlrecRewardReader *reader, const RlrecEvent *event, Datum value, bool isnull)
+bool
+rlrec_reward_of(const RlrecRewardReader *reader, RlrecEvent *event, Datum value, bool isnull, bool lenient)
 {
 	double		reward = own_reward(reader, event, value, isnull);
+	bool		finite = fabs(reward) <= MAX_REWARD;
 
-	if (!(fabs(reward) <= MAX_REWARD))
+	if (!finite && !lenient)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("%s has events whose %s is not finite", rlrec_qualified_name(reader->agent->events),
@@ -146,7 +141,8 @@ rlrec_reward_of(const RlrecRewardReader *reader, const RlrecEvent *event, Datum 
 						   pnstrdup(event->user, event->user_length), reward, pnstrdup(event->item, event->item_length), MAX_REWARD),
 				 reader->is_expression ? errhint("Mend the expression with rlrec_alter_agent(), or these rows.") :
 				 errhint("Mend or delete these rows, or make the agent over a view that leaves them out.")));
-	return clip(reader, reward);
+	event->reward = clip(reader, reward);
+	return finite;
 }
 
 RlrecRewardRules

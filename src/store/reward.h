@@ -22,11 +22,11 @@ typedef struct RlrecRewardReader
 
 extern void rlrec_reward_reader_init(RlrecRewardReader *reader, const RlrecAgent *agent);
 
-/* The reward of an event whose user, item and type are decoded; value is what rlrec_reward_sql() came to. */
-extern float rlrec_reward_of(const RlrecRewardReader *reader, const RlrecEvent *event, Datum value, bool isnull);
-
-/* Whether it is no error. */
-extern bool rlrec_reward_is_finite(const RlrecRewardReader *reader, const RlrecEvent *event, Datum value, bool isnull);
+/*
+ * Reads the reward of an event whose user, item and type are decoded; value is what rlrec_reward_sql() came to. One that is not finite is an error,
+ * but false where the reader is lenient.
+ */
+extern bool rlrec_reward_of(const RlrecRewardReader *reader, RlrecEvent *event, Datum value, bool isnull, bool lenient);
 
 /* The reward of an event that is no row of the table: what `rewards` says of its type, 1 where it says nothing of any, times the value. */
 extern float rlrec_reward_of_type(const RlrecRewardReader *reader, const RlrecEvent *event, double value);
