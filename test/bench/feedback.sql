@@ -22,5 +22,14 @@ CREATE TRIGGER learn AFTER INSERT ON upserted FOR EACH ROW EXECUTE FUNCTION lear
 -- The processor time of this backend, in ns, at the beginning of each block of transactions
 CREATE TABLE measured (id serial, way text, rows int, cpu bigint, at timestamptz);
 CREATE VIEW block AS
-	SELECT way, rows, (lead(cpu) OVER w - cpu) / 1000.0 AS cpu, extract(epoch FROM lead(at) OVER w - at) * 1000000 AS elapsed
+	SELECT id, way, rows, (lead(cpu) OVER w - cpu) / 1000.0 AS cpu, extract(epoch FROM lead(at) OVER w - at) * 1000000 AS elapsed
 	FROM measured WINDOW w AS (PARTITION BY rows ORDER BY id);
+CREATE VIEW plain_block AS
+	SELECT rows, what, percentile_cont(0.5) WITHIN GROUP (ORDER BY us) AS us
+	FROM block, LATERAL (VALUES ('cpu', cpu), ('elapsed', elapsed)) AS v(what, us) WHERE way = 'plain' AND us IS NOT NULL GROUP BY rows, what;
+CREATE VIEW ratio AS	-- of a block to the two before and after it, which are plain
+	SELECT rows, way, what, percentile_cont(0.5) WITHIN GROUP (ORDER BY 2 * us / around) AS ratio
+	FROM (SELECT *, lag(cpu) OVER w + lead(cpu) OVER w AS cpu_around, lag(elapsed) OVER w + lead(elapsed) OVER w AS elapsed_around
+		FROM block WINDOW w AS (PARTITION BY rows ORDER BY id)) b,
+		LATERAL (VALUES ('cpu', cpu, cpu_around), ('elapsed', elapsed, elapsed_around)) AS v(what, us, around)
+	WHERE way <> 'plain' AND us IS NOT NULL AND around IS NOT NULL GROUP BY rows, way, what;
