@@ -49,7 +49,7 @@ COMMENT ON FUNCTION rlrec_alter_agent(text, jsonb, text, pg_catalog.regclass, na
 
 CREATE FUNCTION rlrec_drop_agent(name text)
 RETURNS void
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rlrec_drop_agent';
 COMMENT ON FUNCTION rlrec_drop_agent(text) IS
 'Drops an agent and all its versions; the events stay. Only for the owner.';

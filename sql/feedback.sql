@@ -90,14 +90,14 @@ COMMENT ON FUNCTION rlrec_feedback_trigger() IS
 
 CREATE FUNCTION rlrec_attach(agent text, mode text DEFAULT 'row', replicated boolean DEFAULT false)
 RETURNS void
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rlrec_attach';
 COMMENT ON FUNCTION rlrec_attach(text, text, boolean) IS
 'From here on the agent learns from each event that is committed. mode: ''row'' puts a trigger on the events table that queues each inserted row; ''range'' one that queues the range of primary keys that a statement inserted, for bulk loads; ''none'' no trigger, for rlrec_feedback() alone. replicated: rows that logical replication applies are learned from too. Only for the owner, who needs the right TRIGGER on the table, and for replicated owns it.';
 
 CREATE FUNCTION rlrec_detach(agent text)
 RETURNS void
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rlrec_detach';
 COMMENT ON FUNCTION rlrec_detach(text) IS
 'Ends what rlrec_attach() began; events that are committed but not yet learned are given up. Only for the owner.';
@@ -114,4 +114,4 @@ RETURNS bigint
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rlrec_process';
 COMMENT ON FUNCTION rlrec_process(text) IS
-'Lets an attached agent learn, in the caller''s transaction, from all that was committed and that it has not learned from yet; returns how many events. The worker does it by itself where rlrec is preloaded. Only for the owner.';
+'Lets an attached agent learn, in the caller''s transaction, from all that was committed and that it has not learned from yet; returns how many events. Where rlrec is preloaded the worker does it by itself, and may have done so already. Only for the owner.';

@@ -23,14 +23,14 @@ COMMENT ON FUNCTION rlrec_cancel_training(text) IS
 
 CREATE FUNCTION rlrec_deploy(agent text, version int)
 RETURNS void
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rlrec_deploy';
 COMMENT ON FUNCTION rlrec_deploy(text, int) IS
 'Makes a stored version the one that serves, from the commit on. Only for the owner.';
 
 CREATE FUNCTION rlrec_rollback(agent text)
 RETURNS int
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rlrec_rollback';
 COMMENT ON FUNCTION rlrec_rollback(text) IS
 'Takes the last deployment back; returns the version that serves again. Only for the owner.';

@@ -29,13 +29,19 @@
 #include "store/subscription.h"
 
 static void
-check_mode(const char *mode)
+check_mode(const char *mode, bool replicated)
 {
 	if (strcmp(mode, "row") != 0 && strcmp(mode, "range") != 0 && strcmp(mode, "none") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown mode \"%s\"", mode),
 				 errhint("The modes are row, range and none.")));
+	if (replicated && strcmp(mode, "row") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("mode %s does not see what is replicated", mode),
+				 errdetail("Logical replication applies rows, not statements."),
+				 errhint("Attach the agent with mode => 'row'.")));
 }
 
 /* An error unless the caller may read the events, and they can be read as a trigger will. */
@@ -60,19 +66,13 @@ check_events(const RlrecAgent *agent)
 
 /* An error unless a statement that inserts into the events can be found again by its range of keys. */
 static void
-check_range(const RlrecAgent *agent, bool replicated)
+check_range(const RlrecAgent *agent)
 {
 	if (get_rel_relkind(agent->events) != RELKIND_RELATION || get_rel_relispartition(agent->events) ||
 		rlrec_integer_primary_key(agent->events) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("mode range needs a table with an integer primary key, and without partitions"),
-				 errhint("Attach the agent with mode => 'row'.")));
-	if (replicated)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("mode range does not see what is replicated"),
-				 errdetail("Logical replication applies rows, not statements."),
 				 errhint("Attach the agent with mode => 'row'.")));
 }
 
@@ -128,12 +128,21 @@ PG_FUNCTION_INFO_V1(rlrec_attach);
 Datum
 rlrec_attach(PG_FUNCTION_ARGS)
 {
-	char	   *mode = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	bool		by_range = strcmp(mode, "range") == 0;
 	RlrecAgent *agent;
+	char	   *mode;
+	bool		by_range;
+	bool		replicated;
 
-	check_mode(mode);
-	agent = rlrec_agent_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_LOCK, "rlrec_attach()");
+	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be NULL", PG_ARGISNULL(1) ? "mode" : "replicated"),
+				 errhint("Leave it out for the default.")));
+	mode = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	by_range = strcmp(mode, "range") == 0;
+	replicated = PG_GETARG_BOOL(2);
+	check_mode(mode, replicated);
+	agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_attach()");
 	rlrec_agent_check_columns(agent);
 	if (rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_DETACHED)
 		ereport(ERROR,
@@ -145,8 +154,8 @@ rlrec_attach(PG_FUNCTION_ARGS)
 	{
 		check_events(agent);
 		if (by_range)
-			check_range(agent, PG_GETARG_BOOL(2));
-		create_trigger(agent, get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid)), by_range, PG_GETARG_BOOL(2));
+			check_range(agent);
+		create_trigger(agent, get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid)), by_range, replicated);
 	}
 	subscribe(agent, mode);
 	SPI_finish();
@@ -159,7 +168,7 @@ PG_FUNCTION_INFO_V1(rlrec_detach);
 Datum
 rlrec_detach(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_LOCK, "rlrec_detach()");
+	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_detach()");
 	Oid			types[] = {INT8OID};
 	Datum		values[1];
 

@@ -49,7 +49,7 @@ rlrec_process_check(const RlrecAgent *agent)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("agent \"%s\" is not attached to its events", agent->name),
-				 errhint("Run SELECT rlrec_attach(%s).", quote_literal_cstr(agent->name))));
+				 errhint("SELECT rlrec_attach(%s) attaches it.", quote_literal_cstr(agent->name))));
 }
 
 bool

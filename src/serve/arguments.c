@@ -16,7 +16,7 @@
 RlrecAgent *
 rlrec_agent_argument(FunctionCallInfo fcinfo, int n)
 {
-	RlrecAgent *agent = rlrec_agent_get(PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n)), RLREC_AGENT_USE);
+	RlrecAgent *agent = rlrec_agent_get(rlrec_name_argument(fcinfo, n), RLREC_AGENT_USE);
 
 	rlrec_agent_check_columns(agent);
 	return agent;

@@ -156,7 +156,8 @@ read_numbers(const char *argument, Jsonb *object, Datum **names, double **number
 			if (value.type != jbvNumeric)
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("\"%s\" of %s must be a number", TextDatumGetCString((*names)[n]), argument)));
+						 errmsg("\"%s\" of %s must be a number", TextDatumGetCString((*names)[n]), argument),
+						 errhint("Without quotes, for example arms => '{\"control\": 1, \"new\": 2}', allocation => '{\"control\": 0.9, \"new\": 0.1}'.")));
 			(*numbers)[n++] = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value.val.numeric)));
 		}
 	}
@@ -228,7 +229,8 @@ read_arms(FunctionCallInfo fcinfo, const RlrecAgent *agent, Datum *columns)
 		if (version[i] != rint(version[i]) || fabs(version[i]) > PG_INT32_MAX)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("\"%s\" of arms must be the number of a version", TextDatumGetCString(arms[i]))));
+					 errmsg("\"%s\" of arms must be the number of a version", TextDatumGetCString(arms[i])),
+					 errhint("SELECT version FROM rlrec.models lists them.")));
 		models[i] = Int64GetDatum(rlrec_model_find(agent, (int32) version[i])->id);
 		versions[i] = Int32GetDatum((int32) version[i]);
 		shares[i] = Float8GetDatum(share[i]);

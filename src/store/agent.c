@@ -205,6 +205,12 @@ only_agent(RlrecAgentRight right)
 	return only;
 }
 
+char *
+rlrec_name_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
 RlrecAgent *
 rlrec_agent_get(const char *name, RlrecAgentRight right)
 {

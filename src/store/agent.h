@@ -5,6 +5,7 @@
 #ifndef RLREC_AGENT_H
 #define RLREC_AGENT_H
 
+#include "fmgr.h"
 #include "learner/options.h"
 #include "storage/itemptr.h"
 #include "storage/lockdefs.h"
@@ -48,6 +49,9 @@ typedef enum RlrecAgentRight
  * not exist, is not unique, or is not his.
  */
 extern RlrecAgent *rlrec_agent_get(const char *name, RlrecAgentRight right);
+
+/* The agent's name in text argument n, NULL when it is NULL. */
+extern char *rlrec_name_argument(FunctionCallInfo fcinfo, int n);
 
 /* NULL when there is none; checks no rights. An agent whose anchor was dropped does not exist. */
 extern RlrecAgent *rlrec_agent_find(const char *name);

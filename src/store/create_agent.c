@@ -40,7 +40,7 @@
 static char *
 text_argument(FunctionCallInfo fcinfo, int n)
 {
-	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+	return rlrec_name_argument(fcinfo, n);
 }
 
 static char *
@@ -427,8 +427,15 @@ PG_FUNCTION_INFO_V1(rlrec_drop_agent);
 Datum
 rlrec_drop_agent(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), AccessExclusiveLock, "rlrec_drop_agent()");
+	RlrecAgent *agent;
 
+	/* Not even where there is only one. */
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("rlrec_drop_agent() needs the name of an agent"),
+				 errhint("SELECT name FROM rlrec.agents lists the agents that you may use.")));
+	agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), AccessExclusiveLock, "rlrec_drop_agent()");
 	SPI_connect();
 	if (rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_DETACHED)
 		rlrec_feedback_drop_trigger(agent->id, agent->name, agent->events);

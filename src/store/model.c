@@ -386,8 +386,13 @@ PG_FUNCTION_INFO_V1(rlrec_deploy);
 Datum
 rlrec_deploy(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_LOCK, "rlrec_deploy()");
+	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_deploy()");
 
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a version is needed"),
+				 errhint("SELECT version FROM rlrec.models lists them.")));
 	SPI_connect();
 	rlrec_model_deploy(agent, rlrec_model_find(agent, PG_GETARG_INT32(1))->id);
 	SPI_finish();
@@ -442,7 +447,7 @@ PG_FUNCTION_INFO_V1(rlrec_rollback);
 Datum
 rlrec_rollback(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get_locked(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_LOCK, "rlrec_rollback()");
+	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_rollback()");
 	int32		version;
 
 	SPI_connect();

@@ -121,6 +121,8 @@ SELECT refused($$SELECT * FROM rlrec_recommend_for_history('{x}', 1, 'shop')$$, 
 SELECT refused($$SELECT * FROM rlrec_similar_items(77, 1, 'shop')$$, 'P0002', 'agent "shop" does not know item "77"', 'similar to an unknown item');
 SELECT is(rlrec_score('shop', 1, 77), '-Infinity'::real, 'an unknown item has a score');
 SELECT refused($$SELECT rlrec_deploy('shop', 9)$$, '42704', '%version 9%', 'deploying an unknown version');
+SELECT refused($$SELECT rlrec_deploy('shop', NULL)$$, '22004', '%a version is needed%', 'deploying none');
+SELECT refused($$SELECT rlrec_drop_agent(NULL)$$, '22004', '%needs the name of an agent%', 'dropping an agent without its name');
 SELECT refused($$SELECT rlrec_model_weights('shop', 9)$$, '42704', '%version 9%', 'the weights of an unknown version');
 SELECT refused($$SELECT rlrec_rollback('shop')$$, '55000', 'agent "shop" has no earlier deployment to go back to', 'rolling back the first version');
 SELECT still_serves(:'before', 'after bad calls');

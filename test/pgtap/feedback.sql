@@ -30,6 +30,11 @@ SELECT rlrec_create_agent('shop', 'events', rewards => '{"click": 1, "buy": 5, "
 SELECT throws_ok($$ SELECT rlrec_process('shop') $$, '55000', 'agent "shop" is not attached to its events', 'who is not attached cannot process');
 SELECT throws_ok($$ SELECT rlrec_detach('shop') $$, '55000', 'agent "shop" is not attached to its events', 'nor detach');
 SELECT throws_ok($$ SELECT rlrec_attach('shop', 'often') $$, '22023', 'unknown mode "often"', 'an unknown mode is an error');
+SELECT throws_ok($$ SELECT rlrec_attach('shop', NULL) $$, '22004', 'mode must not be NULL', 'and so is none at all');
+SELECT throws_ok($$ SELECT rlrec_attach('shop', 'none', true) $$, '0A000', 'mode none does not see what is replicated', 'no trigger sees what is replicated');
+SELECT rlrec_create_agent('another', 'events');
+SELECT throws_ok($$ SELECT rlrec_attach(NULL) $$, '42P08', NULL, 'NULL is the only agent, an error where there are several');
+SELECT rlrec_drop_agent('another');
 INSERT INTO events (user_id, item_id, event) VALUES (1, 1, 'click');
 SELECT rlrec_attach('shop');
 SELECT is(rlrec_process('shop'), 0::bigint, 'what was there before is not feedback');
