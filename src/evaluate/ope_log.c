@@ -235,7 +235,7 @@ drop_certain(const RlrecAgent *agent, int64 n, RlrecMaturedDecision *decisions)
 
 	for (int64 i = 0; i < n; i++)
 	{
-		bool		certain = decisions[i].n > decisions[i].k;
+		bool		certain = decisions[i].n > 1;
 
 		for (int r = 0; r < decisions[i].k; r++)
 			certain = certain && decisions[i].propensity[r] == 1;

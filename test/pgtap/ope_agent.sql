@@ -1,6 +1,6 @@
 -- rlrec_ope(): what a version would earn, from the decisions of another one.
 SET client_min_messages = error;
-SELECT plan(32);
+SELECT plan(33);
 
 -- Item 1 was the most popular one when version 1 was trained; item 2 is when version 2 is, which does not serve.
 CREATE TABLE events (id serial PRIMARY KEY, user_id int NOT NULL, item_id int NOT NULL, at timestamptz NOT NULL);
@@ -95,6 +95,10 @@ SELECT serve(10, 1) \g /dev/null
 UPDATE rlrec.decision SET policy = policy - 'seeded';
 SELECT pg_sleep(0.05) \g /dev/null
 SELECT throws_ok($$SELECT rlrec_ope('shop', 2)$$, '55000', 'nothing was explored in the decisions of agent "shop"', 'decisions without exploration tell nothing');
+SELECT serve(10, 6) \g /dev/null
+UPDATE rlrec.decision SET policy = policy - 'seeded';
+SELECT pg_sleep(0.05) \g /dev/null
+SELECT throws_ok($$SELECT rlrec_ope('shop', 2)$$, '55000', 'nothing was explored in the decisions of agent "shop"', 'nor does a certain order of all items');
 CREATE ROLE ope_reader;
 GRANT USAGE ON SEQUENCE rlrec.agent_shop TO ope_reader;
 SET ROLE ope_reader;
