@@ -36,6 +36,7 @@
 #include "serve/serve.h"
 #include "store/catalog.h"
 #include "store/model.h"
+#include "tensor/product.h"
 
 #define MOST_WEIGHT 1000.0
 
@@ -44,13 +45,13 @@ static void
 weigh(RlrecTarget *target, const RlrecMaturedDecision *decision, double *weight)
 {
 	RlrecTargetChoice choice = rlrec_target_choose(target, decision);
-	double		product = 1;
+	RlrecProduct product = RLREC_PRODUCT_EMPTY;
 
 	(void) rlrec_policy_probability(&choice.policy, &choice.shortlist, decision->k, choice.place, weight);
 	for (int r = 0; r < decision->k; r++)
 	{
-		product *= weight[r] / decision->propensity[r];
-		weight[r] = product;
+		rlrec_product_multiply(&product, weight[r] / decision->propensity[r]);
+		weight[r] = rlrec_product_value(&product);
 	}
 }
 
