@@ -54,8 +54,9 @@ UPDATE rlrec.decision SET served_at = now() - interval '1 hour';
 SELECT results_eq($$ SELECT arm, version, share, users, decisions, mean, difference FROM rlrec.experiments ORDER BY arm $$,
 	$$ SELECT arm, CASE arm WHEN 'new' THEN 2 ELSE 1 END, CASE arm WHEN 'new' THEN 0.3 ELSE 0.6 END::float8, count(*), count(*), 0::float8,
 		CASE arm WHEN 'new' THEN 0::float8 END FROM arm WHERE u <= 300 AND arm IS NOT NULL GROUP BY arm ORDER BY arm $$, 'ignored decisions count with 0');
+SELECT is((SELECT num_nulls(lower, upper) FROM rlrec.experiments WHERE arm = 'new'), 2, 'but have no bounds while all came to the same');
 UPDATE rlrec.decision SET policy = policy || '{"seeded": true}';
-SELECT is((SELECT sum(decisions) FROM rlrec.experiments), 0::numeric, 'but none that was seeded');
+SELECT is((SELECT sum(decisions) FROM rlrec.experiments), 0::numeric, 'and none that was seeded');
 UPDATE rlrec.decision SET policy = policy - 'seeded';
 SELECT setseed(0.5);
 INSERT INTO rlrec.outcome (decision, place, agent, reward, events, first_at)
