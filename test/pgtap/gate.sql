@@ -44,6 +44,14 @@ SELECT results_eq($$ SELECT decisions, users, round(gain::numeric, 9), lower BET
 	$$ VALUES (6000::bigint, 300::bigint, 0.0, true, 1.0) $$, 'a version has no gain over itself, decision by decision');
 SELECT is((SELECT round(mean::numeric, 9) FROM rlrec_gain('shop', 1)), (SELECT round(sum(reward)::numeric / 6000, 9) FROM rlrec.outcome), 'the mean is that of the log');
 
+-- Memory for some of them: the newest count.
+SET maintenance_work_mem = '1MB';
+CREATE TABLE part AS SELECT decisions, mean FROM rlrec_gain('shop', 1);
+RESET maintenance_work_mem;
+SELECT is((SELECT decisions BETWEEN 500 AND 5000 FROM part), true, 'no more decisions are read than maintenance_work_mem holds');
+SELECT is((SELECT round(avg(coalesce(o.reward, 0))::numeric, 9) FROM (SELECT id FROM rlrec.decision ORDER BY served_at DESC LIMIT (SELECT decisions FROM part)) d
+	LEFT JOIN rlrec.outcome o ON o.decision = d.id), (SELECT round(mean::numeric, 9) FROM part), 'which are the newest');
+
 UPDATE rlrec.decision SET policy = policy || '{"seeded": true}' WHERE user_id = '1';
 SELECT is((SELECT decisions FROM rlrec_gain('shop', 1)), 5980::bigint, 'what was seeded does not count');
 UPDATE rlrec.decision SET policy = policy - 'seeded';
