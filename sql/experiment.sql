@@ -5,7 +5,7 @@ RETURNS TABLE (decisions bigint, users bigint, mean float8, gain float8, lower f
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 1 COST 1000000
 AS 'MODULE_PATHNAME', 'rlrec_gain';
 COMMENT ON FUNCTION rlrec_gain(text, int) IS
-'How much more reward a decision a version would have earned than the version that serves, as matured decisions of that one tell which came after the training of either. mean: of the reward of these; gain: estimated by importance weights; lower: a bound of it that holds at all times at once, with the option deploy_confidence, NULL with fewer than 30 users; support: the probability that the version would show first what the log could have. Only for the owner.';
+'How much more reward a decision a version would have earned than the version that serves, as matured decisions of that one tell which came after the training of either. mean: of the reward of these; gain: estimated by importance weights; lower: a bound of it that holds at all times at once, with the option deploy_confidence, NULL with fewer than 30 users, or where all decisions came to the same; support: the probability that the version would show first what the log could have. Only for the owner.';
 
 CREATE TABLE rlrec.experiment (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -83,7 +83,7 @@ WHERE pg_catalog.pg_has_role(a.owner, 'USAGE');
 COMMENT ON VIEW rlrec.experiments IS 'what the arms of experiments came to, of the agents that you own; only matured decisions count';
 COMMENT ON COLUMN rlrec.experiments.mean IS 'reward of a decision';
 COMMENT ON COLUMN rlrec.experiments.difference IS 'of the mean from that of the control; NULL of the control';
-COMMENT ON COLUMN rlrec.experiments.lower IS 'bounds of the difference that hold at all times at once, with the option deploy_confidence; NULL until both arms have 30 users';
+COMMENT ON COLUMN rlrec.experiments.lower IS 'bounds of the difference that hold at all times at once, with the option deploy_confidence; NULL until both arms have 30 users, and not all decisions came to the same';
 GRANT SELECT ON rlrec.experiments TO PUBLIC;
 
 CREATE VIEW rlrec.shadows WITH (security_barrier) AS

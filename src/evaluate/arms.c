@@ -85,6 +85,8 @@ rlrec_arms_of(PG_FUNCTION_ARGS)
 		arm.mean = float_of(values[ARM_MEAN], nulls[ARM_MEAN]);
 		arm.clustered = float_of(values[ARM_CLUSTERED], nulls[ARM_CLUSTERED]);
 		arm.independent = float_of(values[ARM_INDEPENDENT], nulls[ARM_INDEPENDENT]);
+		if (arm.independent * arm.n < 1e-12 * arm.mean * arm.mean)	/* rounding, of rewards that are all equal */
+			arm.clustered = arm.independent = 0;
 		nulls[ARM_DIFFERENCE] = nulls[ARM_LOWER] = nulls[ARM_UPPER] = true;
 		if (DatumGetInt64(values[ARM_EXPERIMENT]) != experiment)
 			control = arm;

@@ -14,9 +14,11 @@
  *
  *	  sum over r of (reward_r - b_r) (w_r - 1)
  *
- * to the gain, with b_r = min(0, mean reward at r). That is on the safe side: probability that the candidate gives to items which the log
- * could not show, and what clipping cuts off a weight, counts as earning nothing, or where the mean is negative, the mean. And the values are skewed to
- * the right, as the bound of sequence.c wants them.
+ * to the gain, with b_r = min(0, least reward at r). That is on the safe side: probability that the candidate gives to items which the log
+ * could not show, and what clipping cuts off a weight, counts as earning nothing, or where rewards are negative, the least of them. So no decision
+ * can lose more than the sum of its (reward_r - b_r), and the values are skewed to the right, as the bound of sequence.c wants them: it reckons
+ * with one more user whose decisions lose as much as any could. The price is that a rare reward far below 0 makes each value large, and
+ * the gate weak.
  */
 #include "postgres.h"
 
@@ -36,6 +38,7 @@
 #include "serve/serve.h"
 #include "store/catalog.h"
 #include "store/model.h"
+#include "tensor/product.h"
 
 #define MOST_WEIGHT 1000.0
 
@@ -44,45 +47,41 @@ static void
 weigh(RlrecTarget *target, const RlrecMaturedDecision *decision, double *weight)
 {
 	RlrecTargetChoice choice = rlrec_target_choose(target, decision);
-	double		product = 1;
+	RlrecProduct product = RLREC_PRODUCT_EMPTY;
 
 	(void) rlrec_policy_probability(&choice.policy, &choice.shortlist, decision->k, choice.place, weight);
 	for (int r = 0; r < decision->k; r++)
 	{
-		product *= weight[r] / decision->propensity[r];
-		weight[r] = product;
+		rlrec_product_multiply(&product, weight[r] / decision->propensity[r]);
+		weight[r] = rlrec_product_value(&product);
 	}
 }
 
-/* min(0, mean reward) at each place: [most_k] */
+/* min(0, least reward) at each place: [most_k] */
 static double *
 baselines(int64 n, const RlrecMaturedDecision *decisions, int most_k)
 {
-	double	   *sum = palloc0(Max(most_k, 1) * sizeof(double));
-	int64	   *count = palloc0(Max(most_k, 1) * sizeof(int64));
+	double	   *least = palloc0(Max(most_k, 1) * sizeof(double));
 
 	for (int64 i = 0; i < n; i++)
 		for (int r = 0; r < decisions[i].k; r++)
-		{
-			sum[r] += decisions[i].reward[r];
-			count[r]++;
-		}
-	for (int r = 0; r < most_k; r++)
-		sum[r] = Min(0, sum[r] / Max(count[r], 1));
-	return sum;
+			least[r] = Min(least[r], decisions[i].reward[r]);
+	return least;
 }
 
-/* What a decision adds to the gain. */
+/* What a decision adds to the gain, and takes from it at most, which is what weights of 0 would. */
 static double
-gain_of(const RlrecMaturedDecision *decision, const double *baseline, const double *weight)
+gain_of(const RlrecMaturedDecision *decision, const double *baseline, const double *weight, double *stake)
 {
 	double		gain = 0;
 
+	*stake = 0;
 	for (int r = 0; r < decision->k; r++)
 	{
 		double		reward = decision->reward[r] - baseline[r];
 
-		gain += reward * ((reward > 0 ? Min(weight[r], MOST_WEIGHT) : weight[r]) - 1);
+		gain += reward * (Min(weight[r], MOST_WEIGHT) - 1);
+		*stake += reward;
 	}
 	return gain;
 }
@@ -130,6 +129,7 @@ rlrec_gate_measure(const RlrecAgent *agent, RlrecTarget *candidate, int64 n, con
 	double	   *value = palloc_extended(Max(n, 1) * sizeof(double), MCXT_ALLOC_HUGE);
 	double		alpha = 1 - rlrec_option_real(agent->options, rlrec_agent_options, "deploy_confidence");
 	double	   *baseline;
+	double		most_stake = 0;
 	RlrecClusteredMean mean;
 	RlrecGain	gain = {0};
 	int32		n_users = 0;
@@ -142,6 +142,7 @@ rlrec_gate_measure(const RlrecAgent *agent, RlrecTarget *candidate, int64 n, con
 	{
 		MemoryContext old;
 		double	   *weight;
+		double		stake;
 
 		CHECK_FOR_INTERRUPTS();
 		rlrec_progress("weighing decisions", i, n);
@@ -150,7 +151,8 @@ rlrec_gate_measure(const RlrecAgent *agent, RlrecTarget *candidate, int64 n, con
 		old = MemoryContextSwitchTo(context);
 		weight = palloc(Max(decisions[i].k, 1) * sizeof(double));
 		weigh(candidate, &decisions[i], weight);
-		value[i] = gain_of(&decisions[i], baseline, weight);
+		value[i] = gain_of(&decisions[i], baseline, weight, &stake);
+		most_stake = Max(most_stake, stake);
 		gain.support += decisions[i].k > 0 ? weight[0] / n : 0;
 		for (int r = 0; r < decisions[i].k; r++)
 			gain.incumbent += decisions[i].reward[r] / n;
@@ -161,7 +163,7 @@ rlrec_gate_measure(const RlrecAgent *agent, RlrecTarget *candidate, int64 n, con
 	gain.decisions = n;
 	gain.users = mean.clusters;
 	gain.gain = mean.mean;
-	gain.lower = mean.mean - rlrec_sequence_width(mean.n, mean.clusters, mean.clustered, mean.independent, alpha);
+	gain.lower = rlrec_sequence_lower(n, value, user, n_users, -most_stake, alpha);
 	MemoryContextDelete(context);
 	return gain;
 }

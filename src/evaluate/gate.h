@@ -19,7 +19,7 @@ typedef struct RlrecGain
 	int64		users;
 	double		incumbent;		/* mean reward */
 	double		gain;			/* estimate of how much more the candidate's is */
-	double		lower;			/* bound of the gain, at all times at once; -infinity with too few users */
+	double		lower;			/* bound of the gain, at all times at once; -infinity with too few users, or no rewards but 0 */
 	double		support;		/* probability that the candidate would show first what the log could */
 } RlrecGain;
 

@@ -37,7 +37,10 @@ typedef struct RlrecMaturedDecision
 	RlrecPolicy policy;			/* that decided */
 } RlrecMaturedDecision;
 
-/* Those of a version, of any where model is 0, since a time, oldest first: the newest, at most so many. A palloc'd array of *n. */
+/*
+ * Those of a version, of any where model is 0, since a time, oldest first: the newest, at most so many, and no more than maintenance_work_mem holds,
+ * which a NOTICE tells. A palloc'd array of *n.
+ */
 extern RlrecMaturedDecision *rlrec_matured_decisions(const RlrecAgent *agent, int64 model, TimestampTz since, int64 most, int64 *n);
 
 /* Whether any decision of the agent has matured. */

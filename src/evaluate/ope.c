@@ -12,6 +12,7 @@
 #include <math.h>
 
 #include "evaluate/ope.h"
+#include "tensor/product.h"
 #include "tensor/random.h"
 
 enum
@@ -70,6 +71,7 @@ rlrec_ope_slate_term(RlrecOpeSlateEstimator estimator, const RlrecOpeSlate *slat
 {
 	RlrecOpeTerm term = {0, 0, 0, false};
 	double		sum = 0;
+	RlrecProduct product = RLREC_PRODUCT_EMPTY;
 	double		prefix = 1;		/* the weight of the places so far */
 	bool		rewarded = false;
 
@@ -78,7 +80,8 @@ rlrec_ope_slate_term(RlrecOpeSlateEstimator estimator, const RlrecOpeSlate *slat
 		double		weight = slate->target[i] / slate->logged[i];
 		double		before = prefix;
 
-		prefix *= weight;
+		rlrec_product_multiply(&product, weight);
+		prefix = rlrec_product_value(&product);
 		rewarded |= slate->reward[i] != 0;
 		if (estimator == RLREC_OPE_SLATE_IPS)
 			sum += slate->reward[i];

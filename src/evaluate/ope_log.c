@@ -24,6 +24,7 @@
 #include "policy/slate.h"
 #include "store/catalog.h"
 #include "store/model.h"
+#include "tensor/product.h"
 
 #define FOLDS 2
 #define PRIOR 10.0
@@ -198,8 +199,10 @@ return_decision(ReturnSetInfo *result, const RewardModel *model, RlrecTarget *ta
 	double	   *q_logged = palloc(Max(k, 1) * sizeof(double));
 	double	   *q_policy = palloc(Max(k, 1) * sizeof(double));
 	double		reward = 0;
-	double		logged_slate = 1;
-	double		target_slate = 1;
+	RlrecProduct all_logged = RLREC_PRODUCT_EMPTY;
+	RlrecProduct all_target = RLREC_PRODUCT_EMPTY;
+	double		logged_slate;
+	double		target_slate;
 	Datum	   *item = shortlist_items(decision);
 	Datum		values[COLUMNS];
 	bool		nulls[COLUMNS] = {false};
@@ -208,9 +211,10 @@ return_decision(ReturnSetInfo *result, const RewardModel *model, RlrecTarget *ta
 	for (int r = 0; r < k; r++)
 	{
 		reward += decision->reward[r];
-		logged_slate *= decision->propensity[r];
-		target_slate *= probability[r];
+		rlrec_product_multiply(&all_logged, decision->propensity[r]);
+		rlrec_product_multiply(&all_target, probability[r]);
 	}
+	rlrec_product_values(all_logged, all_target, &logged_slate, &target_slate);
 	values[0] = Int64GetDatum(decision->id);
 	values[1] = CStringGetTextDatum(decision->user);
 	values[2] = Float8GetDatum(reward);
@@ -235,7 +239,7 @@ drop_certain(const RlrecAgent *agent, int64 n, RlrecMaturedDecision *decisions)
 
 	for (int64 i = 0; i < n; i++)
 	{
-		bool		certain = decisions[i].n > decisions[i].k;
+		bool		certain = decisions[i].n > 1;
 
 		for (int r = 0; r < decisions[i].k; r++)
 			certain = certain && decisions[i].propensity[r] == 1;

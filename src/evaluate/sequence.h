@@ -24,13 +24,19 @@ extern RlrecClusteredMean rlrec_clustered_mean(int64 n, const double *value, con
 
 /*
  * How far below the mean its lower bound lies, at all times at once with confidence 1 - alpha; infinity with fewer than RLREC_LEAST_CLUSTERS
- * clusters. The same above it is the upper bound.
+ * clusters, and where all values are equal. The same above it is the upper bound.
  */
 #define RLREC_LEAST_CLUSTERS 30
 extern double rlrec_sequence_width(int64 n, int64 clusters, double clustered, double independent, double alpha);
 
 /*
- * The same of the difference of two means of different clusters. Each counts with the larger of both variances, as of one that has too few values
+ * The lower bound of the mean of values as rlrec_clustered_mean() takes them, none of which can be less than `least`: with one more cluster of average
+ * size, all of whose values are that. -infinity where there is no bound.
+ */
+extern double rlrec_sequence_lower(int64 n, const double *value, const int32 *cluster, int32 clusters, double least, double alpha);
+
+/*
+ * The same as rlrec_sequence_width() of the difference of two means of different clusters. Each counts with the larger of both variances, as of one that has too few values
  * that are not 0 the own one says little.
  */
 extern double rlrec_sequence_difference_width(const RlrecClusteredMean *a, const RlrecClusteredMean *b, double alpha);

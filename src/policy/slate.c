@@ -52,18 +52,20 @@ rlrec_policy_probability(const RlrecPolicy *policy, const RlrecShortlist *shortl
 	RlrecExplorer *explorer = rlrec_explorer_create(policy, shortlist);
 	double	   *p = palloc(Max(shortlist->n, 1) * sizeof(double));
 	double		product = 1;
+	bool		possible = true;
 
 	for (int r = 0; r < k; r++)
 	{
 		double		given = 0;
 
 		CHECK_FOR_INTERRUPTS();
-		if (product > 0 && place[r] >= 0 && place[r] < shortlist->n && !explorer->taken[place[r]])
+		if (possible && place[r] >= 0 && place[r] < shortlist->n && !explorer->taken[place[r]])
 		{
 			rlrec_explorer_probabilities(explorer, p);
 			given = p[place[r]];
 			rlrec_explorer_take(explorer, place[r]);
 		}
+		possible = given > 0;
 		if (propensity)
 			propensity[r] = given;
 		product *= given;

@@ -241,10 +241,21 @@ read_arms(FunctionCallInfo fcinfo, const RlrecAgent *agent, Datum *columns)
 	columns[3] = PointerGetDatum(construct_array(shares, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-/* The array of the column shadows */
-static Datum
-read_shadows(const RlrecAgent *agent, ArrayType *versions)
+static bool
+has_model(Datum model, const Datum *among, int n)
 {
+	for (int i = 0; i < n; i++)
+		if (DatumGetInt64(model) == DatumGetInt64(among[i]))
+			return true;
+	return false;
+}
+
+/* The array of the column shadows, models other than each other and those of the arms */
+static Datum
+read_shadows(const RlrecAgent *agent, ArrayType *versions, Datum arm_models)
+{
+	int			n_arms;
+	Datum	   *arm = elements(arm_models, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &n_arms);
 	Datum	   *values;
 	bool	   *nulls;
 	int			n;
@@ -252,11 +263,20 @@ read_shadows(const RlrecAgent *agent, ArrayType *versions)
 	deconstruct_array(versions, INT4OID, sizeof(int32), true, TYPALIGN_INT, &values, &nulls, &n);
 	for (int i = 0; i < n; i++)
 	{
+		int32		version;
+
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("shadows must not contain NULL")));
-		values[i] = Int64GetDatum(rlrec_model_find(agent, DatumGetInt32(values[i]))->id);
+		version = DatumGetInt32(values[i]);
+		values[i] = Int64GetDatum(rlrec_model_find(agent, version)->id);
+		if (has_model(values[i], values, i) || has_model(values[i], arm, n_arms))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 has_model(values[i], arm, n_arms) ? errmsg("version %d is in shadows and in an arm", version) :
+					 errmsg("version %d is in shadows twice", version),
+					 errhint("Each shadow is a version of its own, which no arm shows.")));
 	}
 	return PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
@@ -278,7 +298,7 @@ rlrec_experiment(PG_FUNCTION_ARGS)
 	values[1] = PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3);
 	nulls[1] = PG_ARGISNULL(3) ? 'n' : ' ';
 	read_arms(fcinfo, agent, values + 2);
-	values[6] = PG_ARGISNULL(4) ? (Datum) 0 : read_shadows(agent, PG_GETARG_ARRAYTYPE_P(4));
+	values[6] = PG_ARGISNULL(4) ? (Datum) 0 : read_shadows(agent, PG_GETARG_ARRAYTYPE_P(4), values[3]);
 	nulls[6] = PG_ARGISNULL(4) ? 'n' : ' ';
 	SPI_connect();
 	if (rlrec_catalog_execute("SELECT FROM rlrec.experiment WHERE agent = $1 AND ended_at IS NULL", 1, types, values, NULL) > 0)

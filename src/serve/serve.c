@@ -193,7 +193,7 @@ log_decision(const RlrecAgent *agent, const RlrecDecision *decision, int64 *id)
 
 /* Reads the request for the agent's version, and draws from its best. */
 static RlrecDecision
-choose(FunctionCallInfo fcinfo, RlrecAgent *agent, int k, const Jsonb *context, RlrecRequest *request)
+choose(FunctionCallInfo fcinfo, RlrecAgent *agent, int k, const Jsonb *context, bool marginals, RlrecRequest *request)
 {
 	RlrecRecommendation *best;
 	RlrecPolicy policy;
@@ -203,12 +203,12 @@ choose(FunctionCallInfo fcinfo, RlrecAgent *agent, int k, const Jsonb *context, 
 	rlrec_request_read(fcinfo, agent, context_options, request);
 	best = rlrec_request_best(fcinfo, request, rlrec_policy_shortlist(agent->options, k), &n);
 	policy = policy_of(request, context);
-	decision = decide(request, &policy, k, n, best, rlrec_option_bool(context, context_options, "marginals"));
+	decision = decide(request, &policy, k, n, best, marginals);
 	decision.policy = rlrec_policy_log(&policy, request->source, rlrec_option_given(context, "seed"));
 	return decision;
 }
 
-/* Logs what the experiment's shadows would have shown. */
+/* Logs what the experiment's shadows would have shown, which has no marginals. */
 static void
 log_shadows(FunctionCallInfo fcinfo, const RlrecAgent *agent, const RlrecAssignment *assignment, int k, const Jsonb *context, int64 id)
 {
@@ -219,7 +219,7 @@ log_shadows(FunctionCallInfo fcinfo, const RlrecAgent *agent, const RlrecAssignm
 		RlrecDecision decision;
 
 		shadow.deployed = assignment->shadow[i];
-		decision = choose(fcinfo, &shadow, k, context, &request);
+		decision = choose(fcinfo, &shadow, k, context, false, &request);
 		rlrec_decision_insert_shadow(&shadow, id, &decision);
 		rlrec_cache_release(request.model);
 	}
@@ -243,7 +243,7 @@ rlrec_serve(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	assignment = rlrec_experiment_assign(agent, rlrec_id_argument(fcinfo, 0, agent, agent->user_column, "user_id"));
-	decision = choose(fcinfo, agent, k, context, &request);
+	decision = choose(fcinfo, agent, k, context, rlrec_option_bool(context, context_options, "marginals"), &request);
 	decision.arm = assignment.arm;
 	nulls[0] = decision.k > 0 && !log_decision(agent, &decision, &id);
 	if (id != 0)

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -22,6 +24,7 @@
 #include "compat.h"
 #include "data/features.h"
 #include "evaluate/gate.h"
+#include "evaluate/sequence.h"
 #include "learner/learner.h"
 #include "learner/validate.h"
 #include "store/agent.h"
@@ -162,6 +165,12 @@ earns_more(const RlrecAgent *agent, const RlrecFit *fit, const RlrecModelRow *ro
 	ereport(NOTICE,
 			(errmsg("version %d keeps serving agent \"%s\"", row->version, agent->name),
 			 n == 0 ? errdetail("None of its matured decisions counts, so nothing proves another better.") :
+			 gain.users < RLREC_LEAST_CLUSTERS ?
+			 errdetail("There are too few users: the later half of its matured decisions is for %lld, and a bound of the gain needs %d.",
+					   (long long) gain.users, RLREC_LEAST_CLUSTERS) :
+			 !isfinite(gain.lower) ?
+			 errdetail("%lld of its matured decisions for %lld users all came to the same, so nothing proves another better.",
+					   (long long) gain.decisions, (long long) gain.users) :
 			 errdetail("By %lld of its matured decisions for %lld users, of mean reward %.4g, the candidate would have earned %.4g more, at least %.4g;"
 					   " the log tells of %.0f %% of what it would show.", (long long) gain.decisions, (long long) gain.users, gain.incumbent,
 					   gain.gain, gain.lower, 100 * Min(gain.support, 1))));

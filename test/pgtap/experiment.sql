@@ -54,8 +54,9 @@ UPDATE rlrec.decision SET served_at = now() - interval '1 hour';
 SELECT results_eq($$ SELECT arm, version, share, users, decisions, mean, difference FROM rlrec.experiments ORDER BY arm $$,
 	$$ SELECT arm, CASE arm WHEN 'new' THEN 2 ELSE 1 END, CASE arm WHEN 'new' THEN 0.3 ELSE 0.6 END::float8, count(*), count(*), 0::float8,
 		CASE arm WHEN 'new' THEN 0::float8 END FROM arm WHERE u <= 300 AND arm IS NOT NULL GROUP BY arm ORDER BY arm $$, 'ignored decisions count with 0');
+SELECT is((SELECT num_nulls(lower, upper) FROM rlrec.experiments WHERE arm = 'new'), 2, 'but have no bounds while all came to the same');
 UPDATE rlrec.decision SET policy = policy || '{"seeded": true}';
-SELECT is((SELECT sum(decisions) FROM rlrec.experiments), 0::numeric, 'but none that was seeded');
+SELECT is((SELECT sum(decisions) FROM rlrec.experiments), 0::numeric, 'and none that was seeded');
 UPDATE rlrec.decision SET policy = policy - 'seeded';
 SELECT setseed(0.5);
 INSERT INTO rlrec.outcome (decision, place, agent, reward, events, first_at)
@@ -99,6 +100,8 @@ DROP ROLE experiment_stranger;
 SELECT is(rlrec_end_experiment('shop'), true, 'the last of them ends');
 SELECT throws_ok($$ SELECT rlrec_experiment('shop', '{"control": 5}', shadows => '{4, NULL}') $$, '22004', 'shadows must not contain NULL', 'a shadow that is none');
 SELECT throws_ok($$ SELECT rlrec_experiment('shop', '{"control": 5}', shadows => '{9}') $$, '42704', NULL, 'or of no version');
+SELECT throws_ok($$ SELECT rlrec_experiment('shop', '{"control": 5}', shadows => '{4, 1, 4}') $$, '22023', 'version 4 is in shadows twice', 'or twice');
+SELECT throws_ok($$ SELECT rlrec_experiment('shop', '{"control": 5}', shadows => '{4, 5}') $$, '22023', 'version 5 is in shadows and in an arm', 'or of an arm');
 SELECT isnt(rlrec_experiment('shop', '{"control": 5}', '{"control": 0.5}', shadows => '{4, 1}'), NULL, 'one arm with two shadows');
 CREATE TABLE last AS SELECT max(id) AS id FROM rlrec.decision;
 SELECT rlrec_serve(u, 3, 'shop', context => '{"seed": 1}') FROM generate_series(1, 40) u;
@@ -120,4 +123,15 @@ DROP ROLE shadow_stranger;
 SELECT rlrec_drop_agent('shop');
 SELECT is((SELECT count(*) FROM rlrec.shadow), 0::bigint, 'shadows go with their agent');
 SELECT is((SELECT count(*) FROM rlrec.experiment), 0::bigint, 'experiments go with their agent');
+
+-- marginals of 10 of 20 by Thompson sampling would be too many, but nobody asks for those of a shadow
+CREATE TABLE goods AS SELECT i AS item_id, 'kind ' || i % 3 AS kind FROM generate_series(0, 19) i;
+SELECT rlrec_create_agent('two', 'events', items => 'goods', learner => 'popularity', options => '{"exclude_seen": false}');
+SELECT rlrec_train('two');
+SELECT rlrec_alter_agent('two', learner => 'lints');
+SELECT rlrec_train('two', 'never');
+SELECT rlrec_experiment('two', '{"control": 1}', shadows => '{2}');
+SELECT is((SELECT count(*) FROM rlrec_serve(1, 10, 'two', context => '{"marginals": true}')), 10::bigint, 'shadows have no marginals');
+SELECT is((SELECT policy ->> 'explore' FROM rlrec.shadows), 'thompson', 'which would be too many');
+SELECT rlrec_drop_agent('two');
 SELECT finish();

@@ -1,6 +1,6 @@
 -- rlrec_ope(): what a version would earn, from the decisions of another one.
 SET client_min_messages = error;
-SELECT plan(32);
+SELECT plan(38);
 
 -- Item 1 was the most popular one when version 1 was trained; item 2 is when version 2 is, which does not serve.
 CREATE TABLE events (id serial PRIMARY KEY, user_id int NOT NULL, item_id int NOT NULL, at timestamptz NOT NULL);
@@ -95,6 +95,10 @@ SELECT serve(10, 1) \g /dev/null
 UPDATE rlrec.decision SET policy = policy - 'seeded';
 SELECT pg_sleep(0.05) \g /dev/null
 SELECT throws_ok($$SELECT rlrec_ope('shop', 2)$$, '55000', 'nothing was explored in the decisions of agent "shop"', 'decisions without exploration tell nothing');
+SELECT serve(10, 6) \g /dev/null
+UPDATE rlrec.decision SET policy = policy - 'seeded';
+SELECT pg_sleep(0.05) \g /dev/null
+SELECT throws_ok($$SELECT rlrec_ope('shop', 2)$$, '55000', 'nothing was explored in the decisions of agent "shop"', 'nor does a certain order of all items');
 CREATE ROLE ope_reader;
 GRANT USAGE ON SEQUENCE rlrec.agent_shop TO ope_reader;
 SET ROLE ope_reader;
@@ -102,5 +106,27 @@ SELECT throws_ok($$SELECT rlrec_ope('shop', 2)$$, '42501', 'must be owner of age
 RESET ROLE;
 DROP OWNED BY ope_reader;
 DROP ROLE ope_reader;
+
+-- Of a slate of 400 the probability is some 1 / 400!, which is no float8; the ratio of two of them is.
+CREATE TABLE many AS SELECT u AS user_id, 1 + (u * e) % 400 AS item_id, '2026-01-01'::timestamptz AS at FROM generate_series(1, 40) u, generate_series(1, 400) e
+	WHERE (u * e) % 7 < 3;
+INSERT INTO many SELECT 0, i, '2026-01-01' FROM generate_series(1, 400) i;
+SELECT rlrec_create_agent('long', 'many', learner => 'popularity',
+	options => '{"exclude_seen": false, "explore": "epsilon_greedy", "explore_epsilon": 0.5, "explore_shortlist": 400, "horizon": "1 millisecond"}') \g /dev/null
+SELECT rlrec_train('long') \g /dev/null
+INSERT INTO many SELECT 0, i, '2026-01-02' FROM generate_series(1, 200) i, generate_series(1, 9);
+SELECT rlrec_train('long', 'never') \g /dev/null
+SELECT rlrec_attach('long', mode => 'none') \g /dev/null
+DELETE FROM rlrec.decision;
+SELECT rlrec_serve(u, 400, 'long') FROM generate_series(1, 40) u \g /dev/null
+INSERT INTO rlrec.outcome (decision, place, agent, reward, events, first_at) SELECT id, 1 + id * 10 % 400, agent, 1, 1, now() FROM rlrec.decision;
+SELECT pg_sleep(0.05) \g /dev/null
+SELECT is((SELECT count(*) FROM rlrec.decision WHERE probability > 0), 0::bigint, 'a long slate has no probability');
+SELECT is((SELECT count(*) FROM rlrec.decisions WHERE rlrec_slate_propensities(policy, logits, slate) = propensity), 40::bigint, 'each place has one');
+SELECT is(count(*), 40::bigint, 'the version that served has what was logged, of long slates too') FROM rlrec_ope_log('long', 1) WHERE logged > 0 AND abs(target / logged - 1) < 1e-12;
+SELECT is(count(*), 40::bigint, 'and another the product of the weights of the places') FROM (
+	SELECT min(logged) AS logged, min(target) AS target, (rlrec_slate_ips(rewards, logged_places, target_places)).max_weight
+	FROM rlrec_ope_log('long', 2) GROUP BY decision_id) l WHERE logged > 0 AND target > 0 AND abs(target / logged / max_weight - 1) < 1e-12;
+SELECT is((SELECT round(gain::numeric, 9) FROM rlrec_gain('long', 1)), 0.0, 'nor does the version that served gain anything over itself');
 
 SELECT * FROM finish();

@@ -48,6 +48,7 @@ check(bool good, const char *what, double figure)
 typedef struct Log
 {
 	double		value[DECISIONS];
+	double		least;			/* that a value can be; of normal ones about that */
 	int32		user[DECISIONS];
 	int32		users;
 } Log;
@@ -66,6 +67,7 @@ make_uniform(uint64 key, double gain, Log *log)
 		log->user[i] = i;
 		log->value[i] = 10.0 * click * ((item == 0) - (item == 1));
 	}
+	log->least = -10;
 	log->users = DECISIONS;
 }
 
@@ -83,24 +85,26 @@ make_greedy(uint64 key, double gain, Log *log)
 		log->user[i] = i % 2000;
 		log->value[i] = click * (weight - 1);
 	}
+	log->least = -1;
 	log->users = 2000;
 }
 
-/* The same with rewards of 1 and of -2 */
+/* The same with rewards of 1 and of -0.5, and three times as much exploration */
 static void
 make_disliked(uint64 key, double gain, Log *log)
 {
 	for (int i = 0; i < DECISIONS; i++)
 	{
-		bool		explores = rlrec_random_uniform(key, 3 * i) < 0.1;
+		bool		explores = rlrec_random_uniform(key, 3 * i) < 0.3;
 		uint32		item = explores ? rlrec_random_below(key, 3 * i + 1, 10) : 1;
 		double		u = rlrec_random_uniform(key, 3 * i + 2);
-		double		reward = u < 0.05 ? -2 : u > 0.8 - (item == 0 ? gain : 0) ? 1 : 0;
-		double		weight = item == 0 ? 0.91 / 0.01 : item == 1 ? 0.01 / 0.91 : 1;
+		double		reward = u < 0.05 ? -0.5 : u > 0.8 - (item == 0 ? gain : 0) ? 1 : 0;
+		double		weight = item == 0 ? 0.73 / 0.03 : item == 1 ? 0.03 / 0.73 : 1;
 
 		log->user[i] = i % 2000;
-		log->value[i] = reward * (weight - 1);
+		log->value[i] = (reward + 0.5) * (weight - 1);
 	}
+	log->least = -1.5;
 	log->users = 2000;
 }
 
@@ -113,6 +117,7 @@ make_lasting(uint64 key, double gain, Log *log)
 		log->user[i] = i % 100;
 		log->value[i] = gain + rlrec_random_normal(key, i) + rlrec_random_normal(key + 1, i % 100);
 	}
+	log->least = -4;
 	log->users = 100;
 }
 
@@ -133,46 +138,87 @@ make_passing(uint64 key, double gain, Log *log)
 		log->user[i] = log->users;
 		log->value[i] = gain + rlrec_random_normal(key, i) + rlrec_random_normal(key + 1, log->users);
 	}
+	log->least = -4;
 	log->users++;
+}
+
+/* One decision in 500 loses as much as all others earn together, which earn alike, or nearly so. */
+static void
+make_lucky(uint64 key, double gain, double spread, Log *log)
+{
+	for (int i = 0; i < DECISIONS; i++)
+	{
+		log->user[i] = i;
+		log->value[i] = rlrec_random_uniform(key, 2 * i) < 0.002 ? -1 :
+			gain + 0.002 / 0.998 * (1 + spread * (rlrec_random_uniform(key, 2 * i + 1) - 0.5));
+	}
+	log->least = -1;
+	log->users = DECISIONS;
+}
+
+static void
+make_equal(uint64 key, double gain, Log *log)
+{
+	make_lucky(key, gain, 0, log);
+}
+
+static void
+make_rare_loss(uint64 key, double gain, Log *log)
+{
+	make_lucky(key, gain, 2, log);
 }
 
 /* ---------------------------------------------------------------- the bound */
 
-/* The number of decisions after which a look first finds a gain, 0 for never. naive takes the bound of a single look. */
+typedef double (*Bound) (const Log *log, int n);
+
+static double
+lower_bound(const Log *log, int n)
+{
+	return rlrec_sequence_lower(n, log->value, log->user, log->users, log->least, ALPHA);
+}
+
+/* Without what could be lost */
+static double
+careless_bound(const Log *log, int n)
+{
+	RlrecClusteredMean mean = rlrec_clustered_mean(n, log->value, log->user, log->users);
+
+	return mean.mean - rlrec_sequence_width(mean.n, mean.clusters, mean.clustered, mean.independent, ALPHA);
+}
+
+/* That of a single look */
+static double
+naive_bound(const Log *log, int n)
+{
+	RlrecClusteredMean mean = rlrec_clustered_mean(n, log->value, log->user, log->users);
+
+	return mean.clusters < RLREC_LEAST_CLUSTERS ? -INFINITY : mean.mean - 1.645 * sqrt(mean.clustered);
+}
+
+/* The number of decisions after which a look first finds a gain, 0 for never. */
 static int
-first_found(const Log *log, bool naive, double *first_mean)
+first_found(const Log *log, Bound bound)
 {
 	for (int n = LOOK_EVERY; n <= DECISIONS; n += LOOK_EVERY)
-	{
-		RlrecClusteredMean mean = rlrec_clustered_mean(n, log->value, log->user, log->users);
-		double		width = naive ? 1.645 * sqrt(mean.clustered) :
-			rlrec_sequence_width(mean.n, mean.clusters, mean.clustered, mean.independent, ALPHA);
-
-		if (naive && mean.clusters < RLREC_LEAST_CLUSTERS)
-			continue;
-		if (mean.mean > width)
-		{
-			*first_mean = mean.mean;
+		if (bound(log, n) > 0)
 			return n;
-		}
-	}
 	return 0;
 }
 
 /* The share of runs that find a gain within so many decisions. */
 static double
-share_found(LogMaker make, double gain, bool naive, int within)
+share_found(LogMaker make, double gain, Bound bound, int within)
 {
 	static Log	log;
 	int			found = 0;
 
 	for (int run = 0; run < RUNS; run++)
 	{
-		double		mean;
 		int			n;
 
 		make(rlrec_random_key(1000, run), gain, &log);
-		n = first_found(&log, naive, &mean);
+		n = first_found(&log, bound);
 		found += n > 0 && n <= within;
 	}
 	return (double) found / RUNS;
@@ -235,17 +281,19 @@ test_bound(void)
 		{"negative rewards", make_disliked, 0.75, 4000},
 		{"lasting users", make_lasting, 0.7, 4000},
 		{"passing users", make_passing, 0.5, 2000},
+		{"equal values", make_equal, 0.01, 2000},
+		{"a rare loss", make_rare_loss, 0.01, 2000},
 	};
 
 	for (int i = 0; i < (int) lengthof(logs); i++)
 	{
 		char		what[100];
-		double		share = share_found(logs[i].make, 0, false, DECISIONS);
+		double		share = share_found(logs[i].make, 0, lower_bound, DECISIONS);
 
 		snprintf(what, sizeof(what), "%s: no gain is found where there is none, in all but 5 %% of 80 looks", logs[i].name);
 		check(share <= ALPHA, what, share);
-		share = share_found(logs[i].make, logs[i].gain, false, logs[i].within);
-		snprintf(what, sizeof(what), "%s: a gain of %.1f is found within %d decisions", logs[i].name, logs[i].gain, logs[i].within);
+		share = share_found(logs[i].make, logs[i].gain, lower_bound, logs[i].within);
+		snprintf(what, sizeof(what), "%s: a gain of %.3g is found within %d decisions", logs[i].name, logs[i].gain, logs[i].within);
 		check(share >= 0.9, what, share);
 	}
 	for (double click = 0.1; click > 0.0001; click /= 10)
@@ -255,8 +303,10 @@ test_bound(void)
 		check(share <= ALPHA, "two arms: no difference is found where there is none", share);
 	}
 	check(share_found_between_arms(0.1, 0.2) >= 0.9, "one of 0.2 is", share_found_between_arms(0.1, 0.2));
-	check(share_found(make_uniform, 0, true, DECISIONS) > 0.15, "the bound of a single look finds gains where there are none",
-		  share_found(make_uniform, 0, true, DECISIONS));
+	check(share_found(make_uniform, 0, naive_bound, DECISIONS) > 0.15, "the bound of a single look finds gains where there are none",
+		  share_found(make_uniform, 0, naive_bound, DECISIONS));
+	check(share_found(make_rare_loss, 0, careless_bound, DECISIONS) > 0.5, "without what could be lost a rare loss would be found too late",
+		  share_found(make_rare_loss, 0, careless_bound, DECISIONS));
 }
 
 static void
@@ -268,7 +318,6 @@ test_formula(void)
 	const double value[] = {1, 2, 3, 6};
 	const int32 user[] = {0, 0, 2, 2};
 	RlrecClusteredMean mean = rlrec_clustered_mean(4, value, user, 3);
-
 	check(fabs(rlrec_sequence_width(500, 100, 4.0 / 500, 4.0 / 500, 0.05) - width) < 1e-12, "the bound is the formula", width);
 	check(rlrec_sequence_width(500, 29, 4.0 / 500, 4.0 / 500, 0.05) > 1e300, "with 29 users there is none", 29);
 	check(rlrec_sequence_width(500, 100, 1.0 / 500, 4.0 / 500, 0.05) == rlrec_sequence_width(500, 100, 4.0 / 500, 4.0 / 500, 0.05),
@@ -276,6 +325,33 @@ test_formula(void)
 	/* residuals -2 -1 0 3: clusters -3 and 3, so 18 * 2 / 16, and 14 / 16 */
 	check(mean.mean == 3 && mean.clusters == 2 && fabs(mean.clustered - 2.25) < 1e-12 && fabs(mean.independent - 0.875) < 1e-12,
 		  "mean and variances are those by hand", mean.clustered);
+}
+
+/* 30 users with two equal values each; one more would have lost 1 twice. */
+static void
+test_lower(void)
+{
+	double		value[62];
+	int32		user[62];
+	double		lower;
+	RlrecClusteredMean equal,
+				with_loss;
+
+	for (int i = 0; i < 62; i++)
+	{
+		value[i] = i < 60 ? 0.1 : -1;
+		user[i] = i / 2;
+	}
+	equal = rlrec_clustered_mean(60, value, user, 30);
+	with_loss = rlrec_clustered_mean(62, value, user, 31);
+	lower = rlrec_sequence_lower(60, value, user, 30, -1, 0.05);
+	check(equal.mean == 0.1 && equal.clustered == 0 && isinf(rlrec_sequence_width(60, 30, equal.clustered, equal.independent, 0.05)),
+		  "equal values have no bound", equal.clustered);
+	check(fabs(lower - with_loss.mean + rlrec_sequence_width(62, 31, with_loss.clustered, with_loss.independent, 0.05)) < 1e-12,
+		  "the lower bound is that with a user more who loses all", lower);
+	check(lower < 0, "so that 30 lucky users prove nothing", lower);
+	check(isinf(rlrec_sequence_lower(60, value, user, 30, 0.1, 0.05)), "nor do those who could not lose", 0);
+	check(isinf(rlrec_sequence_lower(58, value, user, 30, -1, 0.05)), "29 users are too few, also with the one more", 0);
 }
 
 /* ---------------------------------------------------------------- the test for a drop */
@@ -368,6 +444,7 @@ int
 main(void)
 {
 	test_formula();
+	test_lower();
 	test_bound();
 	test_drop();
 	test_reference();
