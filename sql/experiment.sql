@@ -2,7 +2,7 @@
 
 CREATE FUNCTION rlrec_gain(agent text, version int)
 RETURNS TABLE (decisions bigint, users bigint, mean float8, gain float8, lower float8, support float8)
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 1 COST 1000000
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 COST 1000000
 AS 'MODULE_PATHNAME', 'rlrec_gain';
 COMMENT ON FUNCTION rlrec_gain(text, int) IS
 'How much more reward a decision a version would have earned than the version that serves, as matured decisions of that one tell which came after the training of either. mean: of the reward of these; gain: estimated by importance weights; lower: a bound of it that holds at all times at once, with the option deploy_confidence, NULL with fewer than 30 users, or where all decisions came to the same; support: the probability that the version would show first what the log could have. Only for the owner.';

@@ -195,14 +195,14 @@ Datum
 rlrec_gain(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	RlrecAgent *agent = rlrec_agent_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
+	RlrecAgent *agent = rlrec_agent_get(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_OWN);
 	Datum		values[6];
 	bool		nulls[6] = {false};
 	RlrecModelRow *row;
 	RlrecGain	gain;
 
 	InitMaterializedSRF(fcinfo, 0);
-	row = rlrec_model_find(agent, PG_GETARG_INT32(1));
+	row = rlrec_model_find(agent, rlrec_version_argument(fcinfo, 1));
 	if (agent->deployed == 0 || agent->time_column == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -210,6 +210,11 @@ rlrec_gain(PG_FUNCTION_ARGS)
 				 agent->deployed == 0 ? errdetail("No version serves, so there is none to compare with.") :
 				 errdetail("Its events have no time, so that nobody can tell which of them came before a decision.")));
 	gain = gain_of_version(agent, row);
+	if (gain.decisions == 0)
+		ereport(NOTICE,
+				(errmsg("no decision tells what version %d of agent \"%s\" would gain", row->version, agent->name),
+				 errdetail("What counts was decided by the version that serves, after the training of the other, and longer ago than the option horizon, "
+						   "a day where that is 0.")));
 	values[0] = Int64GetDatum(gain.decisions);
 	values[1] = Int64GetDatum(gain.users);
 	values[2] = Float8GetDatum(gain.incumbent);

@@ -296,17 +296,12 @@ PG_FUNCTION_INFO_V1(rlrec_ope_log);
 Datum
 rlrec_ope_log(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
+	RlrecAgent *agent = rlrec_agent_get(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_OWN);
 	RlrecModelRow *row;
 	RlrecRole	saved;
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("a version is needed"),
-				 errhint("SELECT version FROM rlrec.models lists them.")));
-	row = rlrec_model_find(agent, PG_GETARG_INT32(1));
+	row = rlrec_model_find(agent, rlrec_version_argument(fcinfo, 1));
 	if (agent->time_column == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

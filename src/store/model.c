@@ -382,19 +382,25 @@ rlrec_model_trim(const RlrecAgent *agent)
 						  " AND NOT EXISTS (SELECT FROM rlrec.model m WHERE m.id = s.model)", 1, types, values, NULL);
 }
 
+int32
+rlrec_version_argument(FunctionCallInfo fcinfo, int n)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a version is needed"),
+				 errhint("SELECT version FROM rlrec.models lists them.")));
+	return PG_GETARG_INT32(n);
+}
+
 PG_FUNCTION_INFO_V1(rlrec_deploy);
 Datum
 rlrec_deploy(PG_FUNCTION_ARGS)
 {
 	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_deploy()");
 
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("a version is needed"),
-				 errhint("SELECT version FROM rlrec.models lists them.")));
 	SPI_connect();
-	rlrec_model_deploy(agent, rlrec_model_find(agent, PG_GETARG_INT32(1))->id);
+	rlrec_model_deploy(agent, rlrec_model_find(agent, rlrec_version_argument(fcinfo, 1))->id);
 	SPI_finish();
 	PopActiveSnapshot();
 	PG_RETURN_VOID();

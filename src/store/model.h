@@ -28,6 +28,9 @@ extern RlrecModelRow *rlrec_model_row(int64 id);
 /* A version of the agent; an error when the current snapshot has none. */
 extern RlrecModelRow *rlrec_model_find(const RlrecAgent *agent, int32 version);
 
+/* The version in int argument n; an error when it is NULL. */
+extern int32 rlrec_version_argument(FunctionCallInfo fcinfo, int n);
+
 /* Seconds from the training of a version to the current statement */
 extern double rlrec_model_age(int64 id);
 
