@@ -192,7 +192,7 @@ static bool
 read_rows(Reader *reader, Relation table, BlockNumber block, Buffer buffer)
 {
 	Page		page = BufferGetPage(buffer);
-	bool		done = true;
+	bool		done = PageGetMaxOffsetNumber(page) > 0;	/* not of a new page, which seems to be full */
 
 	for (OffsetNumber i = FirstOffsetNumber; i <= PageGetMaxOffsetNumber(page); i++)
 	{
