@@ -219,6 +219,26 @@ learned('visits', 5, 'are learned around one that fails');
 like(slurp_file($node->logfile), qr/WARNING:  agent "visits" skips an event of user "3" and item "4"/, 'which the log names');
 sql("SELECT rlrec_drop_agent('visits')");
 
+# ---- many at once
+
+# The worker reads the queue's tables while others make them larger: all the time, as one agent never has enough.
+sql(q(
+	CREATE TABLE crowd (id bigserial PRIMARY KEY, user_id int, item_id int);
+	CREATE INDEX ON crowd (user_id);
+	INSERT INTO crowd (user_id, item_id) SELECT u, i FROM generate_series(1, 10) u, generate_series(1, 10) i;
+	SELECT rlrec_create_agent('crowd', 'crowd', learner => 'popularity');
+	SELECT FROM rlrec_train('crowd');
+	SELECT rlrec_attach('crowd');
+	SELECT rlrec_create_agent('greedy', 'crowd', learner => 'popularity', options => '{"feedback_batch": 1}');
+	SELECT FROM rlrec_train('greedy');
+	SELECT rlrec_attach('greedy')));
+append_to_file($node->basedir . '/crowd.sql', "\\set u random(1, 100000)\nINSERT INTO crowd (user_id, item_id) VALUES (:u, 1)\n");
+$node->command_ok([ 'pgbench', '-n', '-c', 4, '-T', 5, '-f', $node->basedir . '/crowd.sql', $node->connstr('postgres') ], 'of many who write');
+sql("SELECT rlrec_drop_agent('greedy')");
+wait_for("SELECT waiting = 0 FROM rlrec.stats WHERE agent = 'crowd'", 'the worker learns');
+is(sql("SELECT learned FROM rlrec.stats WHERE agent = 'crowd'"), sql('SELECT count(*) - 100 FROM crowd'), 'each event once');
+sql("SELECT rlrec_drop_agent('crowd')");
+
 # ---- upkeep
 
 # The second version earns nothing where the first one earned a third; a decision matures after 10 minutes.
