@@ -5,6 +5,7 @@ CREATE TABLE rlrec.worker (
 	batch bigint,
 	rate float8 NOT NULL DEFAULT 0,
 	learned_at timestamptz,
+	skipped bigint NOT NULL DEFAULT 0,
 	errors bigint NOT NULL DEFAULT 0,
 	failures int NOT NULL DEFAULT 0,
 	crashes int NOT NULL DEFAULT 0,
@@ -15,6 +16,7 @@ CREATE TABLE rlrec.worker (
 COMMENT ON TABLE rlrec.worker IS 'what the worker knows of an attached agent; rlrec.stats shows it to people';
 COMMENT ON COLUMN rlrec.worker.batch IS 'events of the last batch';
 COMMENT ON COLUMN rlrec.worker.rate IS 'events a second, a mean that forgets within a minute, at learned_at';
+COMMENT ON COLUMN rlrec.worker.skipped IS 'events that were not learned, because of errors of their own';
 COMMENT ON COLUMN rlrec.worker.failures IS 'attempts that ended in an error since the last that did not';
 COMMENT ON COLUMN rlrec.worker.crashes IS 'the same of a crash of the server';
 COMMENT ON COLUMN rlrec.worker.retry_at IS 'the agent is not tried before; infinity when it was set aside';
@@ -69,7 +71,7 @@ SELECT a.name AS agent,
 		WHEN p.pid OPERATOR(pg_catalog.=) 0 THEN 'asleep'
 		ELSE 'learning'
 	END AS state,
-	COALESCE(m.learned, 0) AS learned, COALESCE(q.waiting, 0)::bigint AS waiting,
+	COALESCE(m.learned, 0) AS learned, COALESCE(w.skipped, 0) AS skipped, COALESCE(q.waiting, 0)::bigint AS waiting,
 	COALESCE(pg_catalog.round(EXTRACT(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) q.oldest), 3), 0) AS lag,
 	w.batch,
 	pg_catalog.round((w.rate OPERATOR(pg_catalog.*) pg_catalog.exp(
@@ -88,6 +90,7 @@ CROSS JOIN rlrec.worker_pid() p (pid);
 COMMENT ON VIEW rlrec.stats IS 'how far the attached agents that you may use are with their feedback';
 COMMENT ON COLUMN rlrec.stats.state IS 'learning, backing off after an error, set aside after crashes, asleep until there is feedback, or no worker';
 COMMENT ON COLUMN rlrec.stats.learned IS 'events since rlrec_attach()';
+COMMENT ON COLUMN rlrec.stats.skipped IS 'events that the worker gave up, each with a warning in the server''s log, because of errors of their own';
 COMMENT ON COLUMN rlrec.stats.waiting IS 'events that are committed but not learned yet';
 COMMENT ON COLUMN rlrec.stats.lag IS 'seconds since the first of those that wait was told';
 COMMENT ON COLUMN rlrec.stats.batch IS 'events of the worker''s last batch';

@@ -418,8 +418,11 @@ save_network(Network *network)
 	rlrec_catalog_execute("INSERT INTO rlrec.environment AS e (agent, generation, learned, steps, weights)"
 						  " SELECT id, $2, $3, $4, $5 FROM rlrec.agent WHERE id = $1"
 						  " ON CONFLICT (agent) DO UPDATE SET generation = $2, learned = $3, steps = $4, weights = $5", 5, types, values, NULL);
-	/* from where on there are any, lest many learnings of one transaction pass over all that it has deleted */
-	values[1] = Int64GetDatum(each ? network->written : 0);
+	/*
+	 * From where on there are any, lest many learnings of one transaction pass over all that it has deleted. An old snapshot, of REPEATABLE READ,
+	 * does not see others' rows, which the next time deletes.
+	 */
+	values[1] = Int64GetDatum(each ? network->written - FOLDED : 0);
 	values[2] = Int64GetDatum(each ? network->online.learned : network->memory.replay.first);
 	rlrec_catalog_execute("DELETE FROM rlrec.transition WHERE agent = $1 AND id >= $2 AND id < $3", 3, types, values, NULL);
 	network->written = network->online.learned;

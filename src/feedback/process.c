@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
@@ -121,7 +122,16 @@ typedef struct Batch
 	int64		capacity;
 	int			rows;			/* of the queue's rows, how many it has begun with */
 	int64		next;			/* number of the first entry of the last of them that was left */
+	bool		careful;		/* each entry is learned by itself, as it is added; no events are kept */
+	List	   *skipped;		/* of Skipped * */
 } Batch;
+
+/* An entry whose error was its own */
+typedef struct Skipped
+{
+	RlrecQueueEntry entry;
+	ErrorData  *error;
+} Skipped;
 
 static void
 add_events(Batch *batch, const RlrecFeedbackEvent *events, int64 n, TransactionId xid)
@@ -136,30 +146,134 @@ add_events(Batch *batch, const RlrecFeedbackEvent *events, int64 n, TransactionI
 		batch->events[batch->n++].xid = xid;
 }
 
-/* Adds what the entries of a row that were not learned before come to, until there are `most` events or more. */
+static void
+add_entry(Batch *batch, const RlrecAgent *agent, const RlrecQueueEntry *entry, TransactionId xid)
+{
+	int64		n;
+	RlrecFeedbackEvent *events;
+
+	if (!entry->is_range)
+	{
+		add_events(batch, &entry->event, 1, xid);
+		return;
+	}
+	events = rlrec_range_read(agent, entry, &n);
+	add_events(batch, events, n, xid);
+	pfree(events);
+}
+
+static void
+learn_events(const Batch *batch, const RlrecAgent *agent)
+{
+	if (batch->n == 0)
+		return;
+	rlrec_attribute(agent, batch->events, batch->n);
+	rlrec_online_learn(agent, batch->events, batch->n);
+}
+
+bool
+rlrec_process_may_skip(const ErrorData *error)
+{
+	int			class = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	return class == ERRCODE_DATA_EXCEPTION || class == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION || class == ERRCODE_PLPGSQL_ERROR;
+}
+
+/* Learns an entry in a subtransaction, or skips it; of a range only rows. */
+static void
+learn_entry(Batch *batch, const RlrecAgent *agent, const RlrecQueueEntry *entry, TransactionId xid)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	Batch		alone = {.capacity = 1, .events = palloc(sizeof(RlrecFeedbackEvent))};
+	ErrorData  *volatile error = NULL;
+
+	CHECK_FOR_INTERRUPTS();
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		add_entry(&alone, agent, entry, xid);
+		learn_events(&alone, agent);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error == NULL)
+	{
+		batch->n += alone.n;
+		pfree(alone.events);
+	}
+	else if (!rlrec_process_may_skip(error))
+		ReThrowError(error);
+	else if (entry->is_range && entry->low < entry->high)
+	{
+		RlrecQueueEntry half = *entry;
+
+		half.high = entry->low + (int64) (((uint64) entry->high - (uint64) entry->low) / 2);
+		learn_entry(batch, agent, &half, xid);
+		half.low = half.high + 1;
+		half.high = entry->high;
+		learn_entry(batch, agent, &half, xid);
+	}
+	else
+	{
+		Skipped    *skipped = palloc(sizeof(Skipped));
+
+		*skipped = (Skipped) {*entry, error};
+		batch->skipped = lappend(batch->skipped, skipped);
+	}
+}
+
+/* Adds the entries of a row that were not learned before, until there are `most` events or more. */
 static void
 add_row(Batch *batch, const RlrecAgent *agent, const RlrecQueueRow *row, int64 most)
 {
 	const char *at = row->packed;
 
 	batch->rows++;
-	for (batch->next = row->first; batch->next < row->first + row->n && batch->n < most; batch->next++)
+	for (batch->next = row->first; batch->next < row->first + row->n && batch->n + list_length(batch->skipped) < most; batch->next++)
 	{
 		RlrecQueueEntry entry;
 
 		at = rlrec_queue_unpack(at, &entry);
 		if (batch->next < row->first + row->skip)
 			continue;
-		if (entry.is_range)
-		{
-			int64		n;
-			RlrecFeedbackEvent *events = rlrec_range_read(agent, &entry, &n);
-
-			add_events(batch, events, n, (TransactionId) row->xid);
-			pfree(events);
-		}
+		if (batch->careful)
+			learn_entry(batch, agent, &entry, (TransactionId) row->xid);
 		else
-			add_events(batch, &entry.event, 1, (TransactionId) row->xid);
+			add_entry(batch, agent, &entry, (TransactionId) row->xid);
+	}
+}
+
+/* Logs what was skipped. Where nothing was learned, the error is none of single events, and raised. */
+static void
+tell_skipped(const Batch *batch, const RlrecAgent *agent)
+{
+	ListCell   *cell;
+
+	foreach(cell, batch->skipped)
+	{
+		const Skipped *skipped = lfirst(cell);
+		const RlrecFeedbackEvent *event = &skipped->entry.event;
+
+		if (batch->n == 0)
+			ReThrowError(skipped->error);
+		ereport(WARNING,
+				(errcode(skipped->error->sqlerrcode),
+				 skipped->entry.is_range ?
+				 errmsg("agent \"%s\" skips the event with the primary key %lld", agent->name, (long long) skipped->entry.low) :
+				 errmsg("agent \"%s\" skips an event of user \"%.*s\" and item \"%.*s\"", agent->name, (int) event->user_length, event->user,
+						(int) event->item_length, event->item),
+				 errdetail("%s", skipped->error->message)));
 	}
 }
 
@@ -192,7 +306,7 @@ advance(RlrecWatermark *watermark, const RlrecReading *reading, int n, int64 nex
 
 /* With the lock held, under a snapshot of our own, which sees what was done when this returns; *done when there was nothing to do. */
 static int64
-learn_batch(const RlrecAgent *agent, int64 most, bool *done)
+learn_batch(const RlrecAgent *agent, int64 most, bool *done, int64 *skipped)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rlrec feedback", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
@@ -203,19 +317,20 @@ learn_batch(const RlrecAgent *agent, int64 most, bool *done)
 
 	batch.capacity = 1;
 	batch.events = palloc(sizeof(RlrecFeedbackEvent));
+	batch.careful = skipped != NULL;
 	read_watermark(agent, &watermark);
 	reading = rlrec_reader_next(agent->id, &watermark);
 	if (reading != NULL)
 	{
 		rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
-		while (batch.rows < reading->n && batch.n < most)
+		while (batch.rows < reading->n && batch.n + list_length(batch.skipped) < most)
 			add_row(&batch, agent, &reading->rows[batch.rows], most);
-		if (batch.n > 0)
-		{
-			rlrec_attribute(agent, batch.events, batch.n);
-			rlrec_online_learn(agent, batch.events, batch.n);
-		}
+		if (!batch.careful)
+			learn_events(&batch, agent);
 		rlrec_run_back(&saved);
+		tell_skipped(&batch, agent);
+		if (skipped != NULL)
+			*skipped += list_length(batch.skipped);
 		advance(&watermark, reading, batch.rows, batch.next);
 		write_watermark(agent, &watermark, batch.n);
 		rlrec_reader_learned(reading, batch.rows, batch.next, &watermark);
@@ -230,7 +345,7 @@ learn_batch(const RlrecAgent *agent, int64 most, bool *done)
 
 /* Batches until all is learned that a snapshot sees, or only one. */
 static int64
-learn_batches(const RlrecAgent *agent, int64 most, bool all)
+learn_batches(const RlrecAgent *agent, int64 most, bool all, int64 *skipped)
 {
 	int64		learned = 0;
 	bool		done;
@@ -238,13 +353,13 @@ learn_batches(const RlrecAgent *agent, int64 most, bool all)
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		learned += learn_batch(agent, most, &done);
+		learned += learn_batch(agent, most, &done, skipped);
 	} while (!done && (all || learned == 0));
 	return learned;
 }
 
 static int64
-learn(const RlrecAgent *agent, int64 most, bool all)
+learn(const RlrecAgent *agent, int64 most, bool all, int64 *skipped)
 {
 	static bool learning = false;
 	volatile int64 learned = 0;
@@ -265,7 +380,7 @@ learn(const RlrecAgent *agent, int64 most, bool all)
 		/* As it is by now: another version may have been deployed meanwhile. */
 		locked = rlrec_agent_find(agent->name);
 		if (locked && locked->id == agent->id && rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_DETACHED)
-			learned = learn_batches(locked, most, all);
+			learned = learn_batches(locked, most, all, skipped);
 		PopActiveSnapshot();
 	}
 	PG_FINALLY();
@@ -277,9 +392,9 @@ learn(const RlrecAgent *agent, int64 most, bool all)
 }
 
 int64
-rlrec_process_batch(const RlrecAgent *agent, int64 most)
+rlrec_process_batch(const RlrecAgent *agent, int64 most, int64 *skipped)
 {
-	return learn(agent, most, false);
+	return learn(agent, most, false, skipped);
 }
 
 PG_FUNCTION_INFO_V1(rlrec_process);
@@ -293,7 +408,7 @@ rlrec_process(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("rlrec_process()");
 	agent = rlrec_agent_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
 	rlrec_process_check(agent);
-	learned = learn(agent, BATCH, true);
+	learned = learn(agent, BATCH, true, NULL);
 	rlrec_stats_revive(agent->id);
 	PG_RETURN_INT64(learned);
 }

@@ -24,6 +24,7 @@
 #include "access/xlog.h"
 #include "access/xloginsert.h"
 #include "catalog/pg_control.h"
+#include "catalog/pg_type.h"
 #include "catalog/storage.h"
 #include "commands/sequence.h"
 #include "executor/spi.h"
@@ -282,27 +283,50 @@ rlrec_queue_bytes(void)
 	return bytes;
 }
 
-/* Whether what is committed by now has no row in the table that an attached agent still has to learn from. */
+/* Finds a row from a place on that an attached agent has still to learn from, of what is committed by now; makes it the place. */
 static bool
-is_learned(int i)
+find_unlearned(int i, ItemPointer place)
 {
+	Oid			types[] = {TIDOID};
+	Datum		values[] = {PointerGetDatum(place)};
 	RlrecRole	saved;
-	char	   *query = psprintf("SELECT FROM rlrec.queue_%d q JOIN rlrec.subscription s USING (agent) JOIN rlrec.agent a ON a.id = s.agent"
+	char	   *query = psprintf("SELECT q.ctid FROM rlrec.queue_%d q JOIN rlrec.subscription s USING (agent) JOIN rlrec.agent a ON a.id = s.agent"
 								 " JOIN pg_class c ON c.oid = a.anchor AND c.relkind = 'S' AND c.relnamespace = 'rlrec'::regnamespace"
 								 " LEFT JOIN rlrec.watermark w ON w.agent = s.agent"
-								 " WHERE w.seen IS NULL OR NOT pg_visible_in_snapshot(q.xid, w.seen)", i);
-	bool		learned;
+								 " WHERE q.ctid >= $1 AND (w.seen IS NULL OR NOT pg_visible_in_snapshot(q.xid, w.seen))", i);
+	bool		found;
+	bool		isnull;
 
 	rlrec_run_as(&saved, rlrec_catalog_owner(), SECURITY_LOCAL_USERID_CHANGE);
 	PushActiveSnapshot(GetLatestSnapshot());
 	SPI_connect();
-	if (SPI_execute(query, true, 1) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read rlrec.queue_%d", i);
-	learned = SPI_processed == 0;
+	found = SPI_processed > 0;
+	if (found)
+		*place = *(ItemPointer) DatumGetPointer(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
 	PopActiveSnapshot();
 	rlrec_run_back(&saved);
-	return learned;
+	return found;
+}
+
+/*
+ * Whether what is committed by now has no row in the table that an attached agent still has to learn from. Where one was found the last time,
+ * or further on, there mostly still is one.
+ */
+static bool
+is_learned(int i)
+{
+	static ItemPointerData places[RLREC_QUEUE_TABLES];
+
+	if (ItemPointerIsValid(&places[i]) && find_unlearned(i, &places[i]))
+		return false;
+	ItemPointerSet(&places[i], 0, FirstOffsetNumber);
+	if (find_unlearned(i, &places[i]))
+		return false;
+	ItemPointerSetInvalid(&places[i]);
+	return true;
 }
 
 /* Puts on disk what was committed up to now. */

@@ -5,7 +5,7 @@
  * The queue has no index, and to find what comes next all of it has to be looked at. So more is read than a batch takes, READ_BYTES of it, and a
  * session keeps it, together with the transactions that had ended by then: batches may go on with it, as long as the watermark is what they left,
  * and moves within these (watermark.c). Whoever else learns for the agent moves it elsewhere, as does an abort. And blocks of which nothing
- * is left to learn are passed over.
+ * is left to learn are passed over, so that an agent with nothing to learn does not read what others have before it each time.
  */
 #include "postgres.h"
 
@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -131,139 +132,220 @@ read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor)
 	return false;
 }
 
+/* ---------------------------------------------------------------- blocks */
+
 /*
- * What this session knows of a table: its first blocks are full, nothing in them is dead or undecided, and an agent has learned from them by
- * what is committed. As rows are only ever inserted, that stays so until the table is emptied, after which its first row is of
- * another transaction.
+ * What this session knows of a table's blocks: how many rows each had when nothing in it was dead or undecided, and the agent had learned from all
+ * by what is committed; 0 where that is not so, or not known. As rows are only ever inserted, there is nothing new in a block with so many. That
+ * holds until the table is emptied, after which its first row is of another transaction, or rewritten, after which it is another file.
  */
 typedef struct Passed
 {
-	int64		agent;
-	Oid			table;
-	uint64		xid;			/* of the first row */
+	Oid			file;
+	uint64		xid;			/* of the first row, which need not be visible; 0 where that was removed */
+	uint16	   *rows;			/* [blocks] */
 	BlockNumber blocks;
 } Passed;
 
-#define PASSED 64				/* tables remembered, each where its number says */
+#define FULL PG_UINT16_MAX		/* for a block that can take no further row, so that it need not even be looked at */
 #define LEAST_ROW 64			/* bytes that no row can do without */
 
-static Passed passed[PASSED];
-
-/*
- * Reads the rows of a block that the snapshot sees. Returns whether the block can be passed over from here on; *first_xid is the transaction
- * of its first row, 0 when that is not seen.
- */
-static bool
-read_block(Reader *reader, Relation table, BlockNumber block, uint64 *first_xid)
+/* Fits the table as it is now. */
+static void
+fit_passed(Passed *passed, Relation table, BlockNumber blocks)
 {
-	Buffer		buffer = ReadBufferExtended(table, MAIN_FORKNUM, block, RBM_NORMAL, NULL);
-	Page		page = BufferGetPage(buffer);
-	bool		done;
+	if (blocks > passed->blocks)
+	{
+		BlockNumber room = Max(64, Max(blocks, 2 * passed->blocks));
 
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	done = !PageIsNew(page) && PageGetHeapFreeSpace(page) < LEAST_ROW;
-	*first_xid = 0;
+		passed->rows = passed->rows ? repalloc_huge(passed->rows, room * sizeof(uint16)) :
+			MemoryContextAllocHuge(TopMemoryContext, room * sizeof(uint16));
+		memset(passed->rows + passed->blocks, 0, (room - passed->blocks) * sizeof(uint16));
+		passed->blocks = room;
+	}
+	if (passed->file != table->rd_rel->relfilenode)
+		passed->xid = 0;
+	passed->file = table->rd_rel->relfilenode;
+}
+
+/* Forgets what is known when the table's first block says that it was emptied. */
+static void
+check_passed(Passed *passed, Page page, TupleDesc descriptor)
+{
+	ItemId		item = PageGetMaxOffsetNumber(page) > 0 ? PageGetItemId(page, FirstOffsetNumber) : NULL;
+	uint64		xid = 0;
+
+	if (item && ItemIdIsNormal(item))
+	{
+		HeapTupleData tuple = {.t_len = ItemIdGetLength(item), .t_data = (HeapTupleHeader) PageGetItem(page, item)};
+		bool		isnull;
+
+		xid = DatumGetUInt64(heap_getattr(&tuple, RLREC_QUEUE_XID, descriptor, &isnull));
+	}
+	if (xid == 0 || xid != passed->xid)
+		memset(passed->rows, 0, passed->blocks * sizeof(uint16));
+	passed->xid = xid;
+}
+
+/* Reads the rows of a block that the snapshot sees. Returns whether nothing is left to learn from it. */
+static bool
+read_rows(Reader *reader, Relation table, BlockNumber block, Buffer buffer)
+{
+	Page		page = BufferGetPage(buffer);
+	bool		done = PageGetMaxOffsetNumber(page) > 0;	/* not of a new page, which seems to be full */
+
 	for (OffsetNumber i = FirstOffsetNumber; i <= PageGetMaxOffsetNumber(page); i++)
 	{
 		ItemId		item = PageGetItemId(page, i);
 		HeapTupleData tuple;
-		bool		isnull;
 
-		if (ItemIdIsNormal(item))
-		{
-			tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
-			tuple.t_len = ItemIdGetLength(item);
-			tuple.t_tableOid = RelationGetRelid(table);
-			ItemPointerSet(&tuple.t_self, block, i);
-		}
-		if (!ItemIdIsNormal(item) || !HeapTupleSatisfiesVisibility(&tuple, GetActiveSnapshot(), buffer))
+		if (!ItemIdIsNormal(item))
 		{
 			done = false;
 			continue;
 		}
-		if (i == FirstOffsetNumber)
-			*first_xid = DatumGetUInt64(heap_getattr(&tuple, RLREC_QUEUE_XID, RelationGetDescr(table), &isnull));
-		if (!read_row(reader, &tuple, RelationGetDescr(table)))
+		tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
+		tuple.t_len = ItemIdGetLength(item);
+		tuple.t_tableOid = RelationGetRelid(table);
+		ItemPointerSet(&tuple.t_self, block, i);
+		if (!HeapTupleSatisfiesVisibility(&tuple, GetActiveSnapshot(), buffer) || !read_row(reader, &tuple, RelationGetDescr(table)))
 			done = false;
 	}
-	UnlockReleaseBuffer(buffer);
 	return done;
 }
 
 static void
-read_table(Reader *reader, int i)
+read_block(Reader *reader, Relation table, BlockNumber block, Passed *passed)
+{
+	Buffer		buffer = ReadBufferExtended(table, MAIN_FORKNUM, block, RBM_NORMAL, NULL);
+	Page		page = BufferGetPage(buffer);
+	OffsetNumber rows;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (block == 0)
+		check_passed(passed, page, RelationGetDescr(table));
+	rows = PageGetMaxOffsetNumber(page);
+	if (passed->rows[block] == 0 || (passed->rows[block] != FULL && passed->rows[block] != rows))
+	{
+		bool		done = read_rows(reader, table, block, buffer);
+
+		if (done && reader->watermark->committed && passed->xid != 0)
+			passed->rows[block] = PageGetHeapFreeSpace(page) < LEAST_ROW ? FULL : rows;
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+static void
+read_table(Reader *reader, int i, Passed *passed)
 {
 	Relation	table = table_open(rlrec_queue_table(i), AccessShareLock);
 	BlockNumber blocks = RelationGetNumberOfBlocks(table);
-	Passed	   *known = &passed[(reader->agent * RLREC_QUEUE_TABLES + i) % PASSED];
-	Passed		now = {0};
 
-	now.agent = reader->agent;
-	now.table = RelationGetRelid(table);
+	fit_passed(passed, table, blocks);
 	for (BlockNumber block = 0; block < blocks; block++)
 	{
-		uint64		xid;
-		bool		done;
-
 		CHECK_FOR_INTERRUPTS();
-		done = read_block(reader, table, block, &xid);
-		if (block == 0)
-			now.xid = xid;
-		if (done && now.blocks == block)
-			now.blocks++;
-		if (block == 0 && done && known->agent == now.agent && known->table == now.table && known->xid == xid && known->blocks > 1)
-		{
-			now.blocks = known->blocks;
-			block = known->blocks - 1;
-		}
+		if (block == 0 || passed->rows[block] != FULL)
+			read_block(reader, table, block, passed);
 	}
-	if (reader->watermark->committed)
-		*known = now;
 	table_close(table, AccessShareLock);
 }
 
 /* ---------------------------------------------------------------- what was read */
 
-/* Where the reading of an agent is kept; another one with the same place takes it. */
-static RlrecReading readings[8];
+/* What this session keeps of an agent */
+typedef struct Kept
+{
+	int64		agent;
+	Passed		passed[RLREC_QUEUE_TABLES];
+	RlrecReading reading;
+	uint64		used;			/* when, of which the lowest number is the longest ago */
+} Kept;
+
+#define READINGS 32				/* so many agents' rows are kept, at most: those used last */
+
+static HTAB *kept_agents = NULL;
+static int	readings = 0;
+
+static Kept *
+find_kept(int64 agent)
+{
+	HASHCTL		control = {.keysize = sizeof(int64), .entrysize = sizeof(Kept)};
+	Kept	   *kept;
+	bool		found;
+
+	if (kept_agents == NULL)
+		kept_agents = hash_create("rlrec feedback readers", 16, &control, HASH_ELEM | HASH_BLOBS);
+	kept = hash_search(kept_agents, &agent, HASH_ENTER, &found);
+	if (!found)
+		memset((char *) kept + sizeof(int64), 0, sizeof(Kept) - sizeof(int64));
+	return kept;
+}
 
 static void
 forget(RlrecReading *reading)
 {
 	if (reading->context == NULL)
-		reading->context = AllocSetContextCreate(TopMemoryContext, "rlrec feedback read", ALLOCSET_DEFAULT_SIZES);
-	MemoryContextReset(reading->context);
-	reading->agent = 0;
+		return;
+	MemoryContextDelete(reading->context);
+	memset(reading, 0, sizeof(*reading));
+	readings--;
+}
+
+/* An empty reading, in place of another agent's when there are too many. */
+static void
+begin(Kept *kept)
+{
+	forget(&kept->reading);
+	if (readings == READINGS)
+	{
+		HASH_SEQ_STATUS all;
+		Kept	   *other;
+		Kept	   *oldest = NULL;
+
+		hash_seq_init(&all, kept_agents);
+		while ((other = hash_seq_search(&all)) != NULL)
+			if (other->reading.context != NULL && (oldest == NULL || other->used < oldest->used))
+				oldest = other;
+		forget(&oldest->reading);
+	}
+	kept->reading.context = AllocSetContextCreate(TopMemoryContext, "rlrec feedback read", ALLOCSET_DEFAULT_SIZES);
+	readings++;
 }
 
 RlrecReading *
 rlrec_reader_next(int64 agent, const RlrecWatermark *watermark)
 {
-	RlrecReading *reading = &readings[agent % lengthof(readings)];
+	static uint64 uses = 0;
+	Kept	   *kept = find_kept(agent);
+	RlrecReading *reading = &kept->reading;
 	Reader		reader = {0};
 	MemoryContext old;
 
-	if (reading->agent == agent && rlrec_watermark_equal(&reading->learned, watermark))
+	kept->used = ++uses;
+	if (reading->n > 0 && rlrec_watermark_equal(&reading->learned, watermark))
 		return reading;
-	forget(reading);
+	begin(kept);
 	old = MemoryContextSwitchTo(reading->context);
 	reader.agent = agent;
 	reader.watermark = watermark;
 	reader.own = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
 	for (int i = 0; i < RLREC_QUEUE_TABLES; i++)
-		read_table(&reader, i);
+		read_table(&reader, i, &kept->passed[i]);
 	keep_first(&reader);
 	if (reader.n > 0)
 	{
 		rlrec_watermark_now(&reading->ended);
-		reading->rows = reader.rows;
-		reading->n = reader.n;
-		reading->rest = reader.rest;
 		rlrec_watermark_copy(&reading->learned, watermark);
-		reading->agent = agent;
+		reading->rows = reader.rows;
+		reading->rest = reader.rest;
+		reading->n = reader.n;
 	}
 	MemoryContextSwitchTo(old);
-	return reader.n > 0 ? reading : NULL;
+	if (reading->n > 0)
+		return reading;
+	forget(reading);
+	return NULL;
 }
 
 void

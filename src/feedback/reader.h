@@ -20,7 +20,6 @@ typedef struct RlrecQueueRow
 /* The first rows that an agent has still to learn from, in the order of transaction and number */
 typedef struct RlrecReading
 {
-	int64		agent;			/* 0 for none */
 	RlrecWatermark learned;		/* what it has learned from */
 	RlrecWatermark ended;		/* the transactions that had ended when the rows were read */
 	RlrecQueueRow *rows;		/* [n] */

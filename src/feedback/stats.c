@@ -32,12 +32,12 @@ execute(const char *statement, int n, Oid *types, Datum *values, const char *nul
 }
 
 void
-rlrec_stats_learned(RlrecPace *pace, int64 events, bool failed)
+rlrec_stats_learned(RlrecPace *pace, int64 events, bool failed, int64 skipped)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	double		seconds = pace->since == 0 ? 0 : (now - pace->since) / (double) USECS_PER_SEC;
-	Oid			types[] = {INT8OID, INT8OID, FLOAT8OID, FLOAT8OID, TIMESTAMPTZOID};
-	Datum		values[5];
+	Oid			types[] = {INT8OID, INT8OID, FLOAT8OID, FLOAT8OID, TIMESTAMPTZOID, INT8OID};
+	Datum		values[6];
 
 	if (events > 0)
 	{
@@ -45,19 +45,20 @@ rlrec_stats_learned(RlrecPace *pace, int64 events, bool failed)
 		pace->batch = events;
 		pace->learned_at = now;
 	}
-	if (!failed && (pace->events == 0 || (pace->since != 0 && seconds * 1000 < WRITE_MS)))
+	if (!failed && skipped == 0 && (pace->events == 0 || (pace->since != 0 && seconds * 1000 < WRITE_MS)))
 		return;
 	values[0] = Int64GetDatum(pace->agent);
 	values[1] = Int64GetDatum(pace->batch);
 	values[2] = Float8GetDatum(seconds > 0 ? pace->events / seconds : 0);
 	values[3] = Float8GetDatum(seconds);
 	values[4] = TimestampTzGetDatum(pace->learned_at);
-	execute("INSERT INTO rlrec.worker AS w (agent, batch, rate, learned_at)"
-			" SELECT agent, $2, 0, $5 FROM rlrec.subscription WHERE agent = $1"
+	values[5] = Int64GetDatum(skipped);
+	execute("INSERT INTO rlrec.worker AS w (agent, batch, rate, learned_at, skipped)"
+			" SELECT agent, $2, 0, $5, $6 FROM rlrec.subscription WHERE agent = $1"
 			" ON CONFLICT (agent) DO UPDATE SET batch = COALESCE(EXCLUDED.batch, w.batch),"
 			"  learned_at = COALESCE(EXCLUDED.learned_at, w.learned_at), failures = 0, crashes = 0, retry_at = NULL,"
-			"  rate = w.rate + ($3 - w.rate) * (1 - exp(-$4 / 60))", 5, types, values,
-			pace->batch > 0 ? NULL : " n  n");
+			"  rate = w.rate + ($3 - w.rate) * (1 - exp(-$4 / 60)), skipped = w.skipped + EXCLUDED.skipped", 6, types, values,
+			pace->batch > 0 ? NULL : " n  n ");
 	pace->events = 0;
 	pace->since = now;
 }

@@ -20,8 +20,11 @@ typedef struct RlrecPace
 	TimestampTz since;			/* 0: not written down by this process yet */
 } RlrecPace;
 
-/* Counts a batch; in its transaction, at most once a second, writes the pace down. failed: whether the last attempt did. */
-extern void rlrec_stats_learned(RlrecPace *pace, int64 events, bool failed);
+/*
+ * Counts a batch; in its transaction, at most once a second, writes the pace down. failed: whether the last attempt did.
+ * skipped: how many events were.
+ */
+extern void rlrec_stats_learned(RlrecPace *pace, int64 events, bool failed, int64 skipped);
 
 /* Counts an attempt that ended in an error, and one that ended in a crash; the agent is tried again later, each time twice as late. */
 extern void rlrec_stats_failed(int64 agent, const char *error);

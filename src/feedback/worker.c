@@ -6,11 +6,14 @@
  * and what may run an agent's owner's code runs as him (process.c). After a round that learned something it naps, so that the next one is
  * worth its while; else it sleeps until a commit pokes it, and looks by itself every LOOK_MS, for COMMIT PREPARED pokes nobody.
  *
- * Errors. A batch that takes longer than rlrec.worker_batch_timeout ends in an error, as the owner's code may be slow. An agent whose batch fails is tried again later, each time twice as late (stats.c); the others go on. Before an agent's batch its id
- * is written to a file, after it 0: a worker that finds an id there knows that the server crashed during that batch, or with it. Crashes
- * with no batch learned in between are counted, and RLREC_MAX_CRASHES of them set the agent aside. The file is not synced: it is to
- * survive processes, not the machine. What is learned need not survive a crash either, as the watermark is lost with it, so the worker commits
- * asynchronously.
+ * Errors. A batch that takes longer than rlrec.worker_batch_timeout ends in an error, as the owner's code may be slow. An agent whose batch fails
+ * is tried again later, each time twice as late (stats.c); the others go on. After MAX_FAULTS errors in a row that one event may have the
+ * batch is learned event by event, and those that still have one are skipped (process.c).
+ *
+ * Crashes. Before an agent's batch its id is written to a file, after it 0: a worker that finds an id there knows that the server crashed during
+ * that batch, or with it. Crashes with no batch learned in between are counted, and RLREC_MAX_CRASHES of them set the agent aside. The file is
+ * not synced: it is to survive processes, not the machine. What is learned need not survive a crash either, as the watermark is lost with it,
+ * so the worker commits asynchronously.
  *
  * DROP DATABASE and its like lock the database and then wait five seconds for all other sessions to go. Each of the worker's transactions
  * takes the lock that connecting takes: it holds them off until it ends, and when it cannot be had, the worker goes. So a worker is in nobody's
@@ -59,6 +62,7 @@
 #define LOOK_MS 1000
 #define MAINTAIN_MS 60000
 #define LOCK_TIMEOUT "1s"
+#define MAX_FAULTS 3
 #define LONG_QUEUE (16 * RLREC_QUEUE_TABLE_BYTES)
 #define WARN_MS (60 * 60 * 1000)
 
@@ -173,6 +177,7 @@ typedef struct Pupil
 	RlrecPace	pace;			/* with the agent's id */
 	TimestampTz maintained;
 	TimestampTz busy;			/* until when another session's lock is not waited for again */
+	int			faults;			/* attempts in a row that ended in an error that one event may have */
 } Pupil;
 
 /* An agent whose turn it is. */
@@ -295,6 +300,7 @@ learn_batch(const Turn *turn, Round *round)
 	RlrecAgent *agent = rlrec_agent_find(turn->name);
 	int64		most;
 	int64		n;
+	int64		skipped = 0;
 
 	if (agent == NULL || agent->id != turn->pupil->pace.agent)
 		return;
@@ -304,10 +310,10 @@ learn_batch(const Turn *turn, Round *round)
 		return;
 	}
 	most = rlrec_option_int(agent->options, rlrec_agent_options, "feedback_batch");
-	n = rlrec_process_batch(agent, most);
-	rlrec_stats_learned(&turn->pupil->pace, n, turn->failed);
+	n = rlrec_process_batch(agent, most, turn->pupil->faults >= MAX_FAULTS ? &skipped : NULL);
+	rlrec_stats_learned(&turn->pupil->pace, n, turn->failed, skipped);
 	round->learned |= n > 0;
-	round->more |= n >= most;
+	round->more |= n + skipped >= most;
 }
 
 /* From now on the transaction may take so long; then it is cancelled, as by pg_cancel_backend(). */
@@ -350,6 +356,7 @@ recover(const Turn *turn, MemoryContext context)
 	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
 		EmitErrorReport();
 	FlushErrorState();
+	turn->pupil->faults = rlrec_process_may_skip(error) ? turn->pupil->faults + 1 : 0;
 	AbortCurrentTransaction();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	mark(0);
@@ -380,6 +387,7 @@ take_turn(const Turn *turn, MemoryContext context, Round *round)
 			learn_batch(turn, round);
 			disable_timeout(STATEMENT_TIMEOUT, false);
 			commit();
+			turn->pupil->faults = 0;
 			if (TimestampDifferenceExceeds(turn->pupil->maintained, GetCurrentTimestamp(), MAINTAIN_MS) && begin())
 			{
 				limit_time();

@@ -121,8 +121,8 @@ rlrec_reward_of_type(const RlrecRewardReader *reader, const RlrecEvent *event, d
 	if (!(fabs(reward) <= MAX_REWARD))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("a reward of %g is not finite", reward),
-				 errdetail("The limit is %g.", MAX_REWARD)));
+				 errmsg("a reward of %g is out of range", reward),
+				 errdetail("Rewards are from %g to %g.", -MAX_REWARD, MAX_REWARD)));
 	return clip(reader, reward);
 }
 
@@ -130,19 +130,19 @@ bool
 rlrec_reward_of(const RlrecRewardReader *reader, RlrecEvent *event, Datum value, bool isnull, bool lenient)
 {
 	double		reward = own_reward(reader, event, value, isnull);
-	bool		finite = fabs(reward) <= MAX_REWARD;
+	bool		valid = fabs(reward) <= MAX_REWARD;
 
-	if (!finite && !lenient)
+	if (!valid && !lenient)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("%s has events whose %s is not finite", rlrec_qualified_name(reader->agent->events),
+				 errmsg("%s has events whose %s is out of range", rlrec_qualified_name(reader->agent->events),
 						reader->is_expression ? "reward" : reader->agent->value_column),
-				 errdetail("User \"%s\" would have a reward of %g for item \"%s\"; the limit is %g.",
-						   pnstrdup(event->user, event->user_length), reward, pnstrdup(event->item, event->item_length), MAX_REWARD),
+				 errdetail("User \"%s\" would have a reward of %g for item \"%s\"; rewards are from %g to %g.",
+						   pnstrdup(event->user, event->user_length), reward, pnstrdup(event->item, event->item_length), -MAX_REWARD, MAX_REWARD),
 				 reader->is_expression ? errhint("Mend the expression with rlrec_alter_agent(), or these rows.") :
 				 errhint("Mend or delete these rows, or make the agent over a view that leaves them out.")));
 	event->reward = clip(reader, reward);
-	return finite;
+	return valid;
 }
 
 RlrecRewardRules

@@ -23,7 +23,7 @@ typedef struct RlrecRewardReader
 extern void rlrec_reward_reader_init(RlrecRewardReader *reader, const RlrecAgent *agent);
 
 /*
- * Reads the reward of an event whose user, item and type are decoded; value is what rlrec_reward_sql() came to. One that is not finite is an error,
+ * Reads the reward of an event whose user, item and type are decoded; value is what rlrec_reward_sql() came to. One that is out of range, or NaN, is an error,
  * but false where the reader is lenient.
  */
 extern bool rlrec_reward_of(const RlrecRewardReader *reader, RlrecEvent *event, Datum value, bool isnull, bool lenient);

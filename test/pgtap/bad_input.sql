@@ -151,11 +151,11 @@ SELECT spoilt('INSERT INTO events VALUES (99, 9, 1, ''buy'', 1, NULL)', 'DELETE 
 SELECT spoilt('INSERT INTO events VALUES (99, 9, 1, ''buy'', NULL, now())', 'DELETE FROM events WHERE id = 99', '22004',
 	'public.events has events whose value is NULL', :'before', true, 'a NULL value');
 SELECT spoilt('INSERT INTO events VALUES (99, 9, 1, ''buy'', ''NaN'', now())', 'DELETE FROM events WHERE id = 99', '22003',
-	'public.events has events whose value is not finite', :'before', true, 'a value that is no number');
+	'public.events has events whose value is out of range', :'before', true, 'a value that is no number');
 SELECT spoilt('INSERT INTO events VALUES (99, 9, 1, ''buy'', ''-infinity'', now())', 'DELETE FROM events WHERE id = 99', '22003',
-	'public.events has events whose value is not finite', :'before', true, 'an infinite value');
+	'public.events has events whose value is out of range', :'before', true, 'an infinite value');
 SELECT spoilt('INSERT INTO events VALUES (99, 9, 1, ''buy'', 1e300, now())', 'DELETE FROM events WHERE id = 99', '22003',
-	'public.events has events whose value is not finite', :'before', true, 'a value beyond single precision');
+	'public.events has events whose value is out of range', :'before', true, 'a value beyond single precision');
 SELECT spoilt('INSERT INTO events VALUES (99, 9, 1, ''buy'', 1, ''infinity'')', 'DELETE FROM events WHERE id = 99', '22008',
 	'public.events has events whose at is infinite', :'before', true, 'an infinite time');
 TRUNCATE events;

@@ -145,7 +145,7 @@ SELECT matches(hint_of($$SELECT rlrec_alter_agent('rated', reward('cost'))$$), '
 
 -- NaN and the infinite name their event; what is divided by zero is PostgreSQL's own error.
 SELECT rlrec_alter_agent('plain', reward($$CASE WHEN event = 'dislike' THEN 'NaN'::float8 ELSE 1 END$$));
-SELECT throws_matching($$SELECT * FROM rlrec_rewards('plain')$$, 'public.log has events whose reward is not finite', 'NaN is no reward');
+SELECT throws_matching($$SELECT * FROM rlrec_rewards('plain')$$, 'public.log has events whose reward is out of range', 'NaN is no reward');
 CREATE FUNCTION detail_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	detail text;
@@ -156,10 +156,10 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN detail;
 END
 $$;
-SELECT is(detail_of($$SELECT * FROM rlrec_train('plain')$$), 'User "1" would have a reward of NaN for item "11"; the limit is 1e+30.',
+SELECT is(detail_of($$SELECT * FROM rlrec_train('plain')$$), 'User "1" would have a reward of NaN for item "11"; rewards are from -1e+30 to 1e+30.',
 	'the error names user and item');
 SELECT rlrec_alter_agent('plain', reward($$'-Infinity'::float8$$));
-SELECT throws_ok($$SELECT * FROM rlrec_rewards('plain')$$, '22003', 'public.log has events whose reward is not finite', 'nor is minus infinity');
+SELECT throws_ok($$SELECT * FROM rlrec_rewards('plain')$$, '22003', 'public.log has events whose reward is out of range', 'nor is minus infinity');
 SELECT rlrec_alter_agent('plain', reward('price / 0'));
 SELECT throws_ok($$SELECT * FROM rlrec_rewards('plain')$$, '22012', 'division by zero', 'an error of the expression is its own');
 SELECT rlrec_alter_agent('plain', '{"reward": null}');

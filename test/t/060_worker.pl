@@ -175,6 +175,70 @@ is(sql("SELECT count(*) FROM pg_ls_dir('pg_stat_tmp') WHERE pg_ls_dir LIKE 'rlre
 sql("SELECT rlrec_drop_agent('broken')");
 is(sql('SELECT count(*) FROM rlrec.worker'), '1', 'an agent that is dropped leaves nothing behind');
 
+# ---- events that fail
+
+sub stats { my ($columns) = @_; return sql("SELECT $columns FROM rlrec.stats WHERE agent = 'visits'"); }
+
+sql(q(
+	CREATE TABLE visits (id serial PRIMARY KEY, user_id int, item_id int, value float8);
+	CREATE INDEX ON visits (user_id);
+	INSERT INTO visits (user_id, item_id, value) SELECT u, i, 1 FROM generate_series(1, 10) u, generate_series(1, 10) i;
+	SELECT rlrec_create_agent('visits', 'visits', learner => 'popularity', options => '{"reward": "6 / value"}');
+	SELECT FROM rlrec_train('visits');
+	SELECT rlrec_attach('visits', 'range')));
+sql('INSERT INTO visits (user_id, item_id, value) VALUES (1, 1, 1)');
+learned('visits', 1, 'an agent learns');
+sql('INSERT INTO visits (user_id, item_id, value) SELECT u, u, CASE WHEN u = 3 THEN 0 ELSE 2 END FROM generate_series(1, 5) u');
+wait_for("SELECT learned = 5 AND skipped = 1 AND waiting = 0 AND errors = 3 FROM rlrec.stats WHERE agent = 'visits'",
+	'an event whose error does not pass is skipped, and those around it are learned');
+like(slurp_file($node->logfile), qr/WARNING:  agent "visits" skips the event with the primary key 104\n.*DETAIL:  division by zero/, 'which the log tells');
+is(stats('state, error'), 'learning|division by zero', 'the agent goes on');
+is(sql("SELECT visits, newer FROM rlrec.online WHERE agent = 'visits'"), '5|5', 'with what it has learned');
+sql('INSERT INTO visits (user_id, item_id, value) VALUES (3, 1, 1)');
+wait_for("SELECT errors >= 7 AND waiting = 1 AND state = 'backing off' FROM rlrec.stats WHERE agent = 'visits'", 'an error that all events meet skips none');
+($status, $out, $messages) = $node->psql('postgres', "SELECT rlrec_process('visits')");
+like($messages, qr/ERROR:  division by zero/, 'nor does rlrec_process()');
+sql('UPDATE visits SET value = 2 WHERE id = 104');
+is(sql("SELECT rlrec_process('visits')"), '1', 'which learns the event once the reason is gone');
+
+sql('BEGIN; INSERT INTO visits (user_id, item_id) SELECT u, u FROM generate_series(1, 5) u; ALTER TABLE visits DROP COLUMN value; COMMIT');
+my $errors = stats('errors');
+wait_for("SELECT errors >= $errors + 4 FROM rlrec.stats WHERE agent = 'visits'", 'an agent whose column is gone');
+is(stats('learned, skipped, waiting'), '6|1|1', 'skips nothing either');
+like(stats('error'), qr/column "?value"?.* does not exist/, 'and its error says why');
+sql('ALTER TABLE visits ADD value float8 DEFAULT 1');
+is(sql("SELECT rlrec_process('visits')"), '5', 'once that is mended it learns all');
+
+# A row that no trigger saw spoils what is read of its user.
+sql("SELECT rlrec_detach('visits'); SELECT rlrec_attach('visits')");
+sql('INSERT INTO visits (user_id, item_id) VALUES (1, 1)');
+learned('visits', 1, 'rows that are told of one by one');
+sql('SET session_replication_role = replica; INSERT INTO visits (user_id, item_id, value) VALUES (3, 3, 0)');
+sql('INSERT INTO visits (user_id, item_id) SELECT u, u + 1 FROM generate_series(1, 5) u');
+learned('visits', 5, 'are learned around one that fails');
+like(slurp_file($node->logfile), qr/WARNING:  agent "visits" skips an event of user "3" and item "4"/, 'which the log names');
+sql("SELECT rlrec_drop_agent('visits')");
+
+# ---- many at once
+
+# The worker reads the queue's tables while others make them larger: all the time, as one agent never has enough.
+sql(q(
+	CREATE TABLE crowd (id bigserial PRIMARY KEY, user_id int, item_id int);
+	CREATE INDEX ON crowd (user_id);
+	INSERT INTO crowd (user_id, item_id) SELECT u, i FROM generate_series(1, 10) u, generate_series(1, 10) i;
+	SELECT rlrec_create_agent('crowd', 'crowd', learner => 'popularity');
+	SELECT FROM rlrec_train('crowd');
+	SELECT rlrec_attach('crowd');
+	SELECT rlrec_create_agent('greedy', 'crowd', learner => 'popularity', options => '{"feedback_batch": 1}');
+	SELECT FROM rlrec_train('greedy');
+	SELECT rlrec_attach('greedy')));
+append_to_file($node->basedir . '/crowd.sql', "\\set u random(1, 100000)\nINSERT INTO crowd (user_id, item_id) VALUES (:u, 1)\n");
+$node->command_ok([ 'pgbench', '-n', '-c', 4, '-T', 5, '-f', $node->basedir . '/crowd.sql', $node->connstr('postgres') ], 'of many who write');
+sql("SELECT rlrec_drop_agent('greedy')");
+wait_for("SELECT waiting = 0 FROM rlrec.stats WHERE agent = 'crowd'", 'the worker learns');
+is(sql("SELECT learned FROM rlrec.stats WHERE agent = 'crowd'"), sql('SELECT count(*) - 100 FROM crowd'), 'each event once');
+sql("SELECT rlrec_drop_agent('crowd')");
+
 # ---- upkeep
 
 # The second version earns nothing where the first one earned a third; a decision matures after 10 minutes.
