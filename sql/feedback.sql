@@ -111,7 +111,7 @@ COMMENT ON FUNCTION rlrec_feedback(bigint, text, text, float8) IS
 
 CREATE FUNCTION rlrec_process(agent text)
 RETURNS bigint
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rlrec_process';
 COMMENT ON FUNCTION rlrec_process(text) IS
 'Lets an attached agent learn, in the caller''s transaction, from all that was committed and that it has not learned from yet; returns how many events. Where rlrec is preloaded the worker does it by itself, and may have done so already. Only for the owner.';

@@ -34,6 +34,7 @@ SELECT throws_ok($$ SELECT rlrec_attach('shop', NULL) $$, '22004', 'mode must no
 SELECT throws_ok($$ SELECT rlrec_attach('shop', 'none', true) $$, '0A000', 'mode none does not see what is replicated', 'no trigger sees what is replicated');
 SELECT rlrec_create_agent('another', 'events');
 SELECT throws_ok($$ SELECT rlrec_attach(NULL) $$, '42P08', NULL, 'NULL is the only agent, an error where there are several');
+SELECT throws_ok($$ SELECT rlrec_process(NULL) $$, '42P08', NULL, 'also to learn');
 SELECT rlrec_drop_agent('another');
 INSERT INTO events (user_id, item_id, event) VALUES (1, 1, 'click');
 SELECT rlrec_attach('shop');
