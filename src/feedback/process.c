@@ -22,9 +22,11 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "feedback/attribution.h"
+#include "feedback/launcher.h"
 #include "feedback/learn.h"
 #include "feedback/process.h"
 #include "feedback/queue.h"
@@ -36,6 +38,7 @@
 #include "store/subscription.h"
 
 #define BATCH 10000				/* events that rlrec_process() learns at a time */
+#define LEAST_TRIES 1000		/* events that are tried one by one before the error counts as none of single events */
 
 /* Columns of rlrec.watermark, in the order of sql/feedback.sql */
 enum
@@ -124,6 +127,7 @@ typedef struct Batch
 	int64		next;			/* number of the first entry of the last of them that was left */
 	bool		careful;		/* each entry is learned by itself, as it is added; no events are kept */
 	List	   *skipped;		/* of Skipped * */
+	TimestampTz began;
 } Batch;
 
 /* An entry whose error was its own */
@@ -233,14 +237,24 @@ learn_entry(Batch *batch, const RlrecAgent *agent, const RlrecQueueEntry *entry,
 	}
 }
 
-/* Adds the entries of a row that were not learned before, until there are `most` events or more. */
+/* Whether it has `most` events or more; one that learns event by event is to end in time, and with one that it has learned. */
+static bool
+is_full(const Batch *batch, int64 most)
+{
+	if (batch->careful && batch->n > 0 && rlrec_worker_batch_timeout > 0 &&
+		TimestampDifferenceExceeds(batch->began, GetCurrentTimestamp(), rlrec_worker_batch_timeout / 2))
+		return true;
+	return batch->n + list_length(batch->skipped) >= (batch->careful && batch->n == 0 ? Max(most, LEAST_TRIES) : most);
+}
+
+/* Adds the entries of a row that were not learned before, until the batch is full. */
 static void
 add_row(Batch *batch, const RlrecAgent *agent, const RlrecQueueRow *row, int64 most)
 {
 	const char *at = row->packed;
 
 	batch->rows++;
-	for (batch->next = row->first; batch->next < row->first + row->n && batch->n + list_length(batch->skipped) < most; batch->next++)
+	for (batch->next = row->first; batch->next < row->first + row->n && !is_full(batch, most); batch->next++)
 	{
 		RlrecQueueEntry entry;
 
@@ -318,12 +332,13 @@ learn_batch(const RlrecAgent *agent, int64 most, bool *done, int64 *skipped)
 	batch.capacity = 1;
 	batch.events = palloc(sizeof(RlrecFeedbackEvent));
 	batch.careful = skipped != NULL;
+	batch.began = GetCurrentTimestamp();
 	read_watermark(agent, &watermark);
 	reading = rlrec_reader_next(agent->id, &watermark);
 	if (reading != NULL)
 	{
 		rlrec_run_as(&saved, agent->owner, SECURITY_RESTRICTED_OPERATION);
-		while (batch.rows < reading->n && batch.n + list_length(batch.skipped) < most)
+		while (batch.rows < reading->n && !is_full(&batch, most))
 			add_row(&batch, agent, &reading->rows[batch.rows], most);
 		if (!batch.careful)
 			learn_events(&batch, agent);

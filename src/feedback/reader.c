@@ -90,8 +90,6 @@ is_due(const Reader *reader, uint64 xid, int64 end)
 {
 	const RlrecWatermark *watermark = reader->watermark;
 
-	if (xid == reader->own)
-		return false;
 	if (watermark->partial != 0)
 		return xid == watermark->partial && end > watermark->partial_entries;
 	return !rlrec_watermark_has(watermark, xid);
@@ -108,6 +106,9 @@ read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor)
 	struct varlena *data;
 	RlrecQueueRow *row;
 
+	/* Nor is it known whether this transaction's rows stay. */
+	if (xid == reader->own)
+		return false;
 	if (DatumGetInt64(heap_getattr(tuple, RLREC_QUEUE_AGENT, descriptor, &isnull)) != reader->agent)
 		return true;
 	if (!is_due(reader, xid, first + n) || is_beyond(reader, xid, first))
@@ -143,6 +144,7 @@ typedef struct Passed
 {
 	Oid			file;
 	uint64		xid;			/* of the first row, which need not be visible; 0 where that was removed */
+	TransactionId xmin;			/* the subtransaction that wrote it */
 	uint16	   *rows;			/* [blocks] */
 	BlockNumber blocks;
 } Passed;
@@ -174,6 +176,7 @@ check_passed(Passed *passed, Page page, TupleDesc descriptor)
 {
 	ItemId		item = PageGetMaxOffsetNumber(page) > 0 ? PageGetItemId(page, FirstOffsetNumber) : NULL;
 	uint64		xid = 0;
+	TransactionId xmin = InvalidTransactionId;
 
 	if (item && ItemIdIsNormal(item))
 	{
@@ -181,10 +184,12 @@ check_passed(Passed *passed, Page page, TupleDesc descriptor)
 		bool		isnull;
 
 		xid = DatumGetUInt64(heap_getattr(&tuple, RLREC_QUEUE_XID, descriptor, &isnull));
+		xmin = HeapTupleHeaderGetRawXmin(tuple.t_data);
 	}
-	if (xid == 0 || xid != passed->xid)
+	if (xid == 0 || xid != passed->xid || xmin != passed->xmin)
 		memset(passed->rows, 0, passed->blocks * sizeof(uint16));
 	passed->xid = xid;
+	passed->xmin = xmin;
 }
 
 /* Reads the rows of a block that the snapshot sees. Returns whether nothing is left to learn from it. */

@@ -356,7 +356,10 @@ recover(const Turn *turn, MemoryContext context)
 	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
 		EmitErrorReport();
 	FlushErrorState();
-	turn->pupil->faults = rlrec_process_may_skip(error) ? turn->pupil->faults + 1 : 0;
+	if (rlrec_process_may_skip(error))
+		turn->pupil->faults++;
+	else if (error->sqlerrcode != ERRCODE_QUERY_CANCELED && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		turn->pupil->faults = 0;
 	AbortCurrentTransaction();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	mark(0);

@@ -214,8 +214,9 @@ sql("SELECT rlrec_detach('visits'); SELECT rlrec_attach('visits')");
 sql('INSERT INTO visits (user_id, item_id) VALUES (1, 1)');
 learned('visits', 1, 'rows that are told of one by one');
 sql('SET session_replication_role = replica; INSERT INTO visits (user_id, item_id, value) VALUES (3, 3, 0)');
+sql(q(SELECT rlrec_alter_agent('visits', options => '{"feedback_batch": 1}')));
 sql('INSERT INTO visits (user_id, item_id) SELECT u, u + 1 FROM generate_series(1, 5) u');
-learned('visits', 5, 'are learned around one that fails');
+learned('visits', 5, 'are learned around one that fails, also where a batch is one event');
 like(slurp_file($node->logfile), qr/WARNING:  agent "visits" skips an event of user "3" and item "4"/, 'which the log names');
 sql("SELECT rlrec_drop_agent('visits')");
 
