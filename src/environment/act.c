@@ -15,7 +15,7 @@
 static const RlrecEnvironment *
 open_argument(FunctionCallInfo fcinfo)
 {
-	return rlrec_environment_open(rlrec_name_argument(fcinfo, 0));
+	return rlrec_environment_open(rlrec_text_argument(fcinfo, 0));
 }
 
 /* p[n_actions], palloc'd, of the arguments state and explore */
@@ -130,7 +130,7 @@ PG_FUNCTION_INFO_V1(rlrec_agent_name);
 Datum
 rlrec_agent_name(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_USE);
+	RlrecAgent *agent = rlrec_agent_get(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_USE);
 
 	PG_RETURN_TEXT_P(cstring_to_text(agent->name));
 }

@@ -32,7 +32,7 @@ Datum
 rlrec_bandit_statistics(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	const RlrecEnvironment *environment = rlrec_environment_open(rlrec_name_argument(fcinfo, 0));
+	const RlrecEnvironment *environment = rlrec_environment_open(rlrec_text_argument(fcinfo, 0));
 	RlrecOnline *online;
 
 	if (environment->online == NULL || !rlrec_is_bandit(environment->online))

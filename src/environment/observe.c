@@ -67,7 +67,7 @@ rlrec_observe(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("rlrec_observe()");
 	PreventCommandDuringRecovery("rlrec_observe()");
-	environment = rlrec_environment_open(rlrec_name_argument(fcinfo, 0));
+	environment = rlrec_environment_open(rlrec_text_argument(fcinfo, 0));
 	seen.state = rlrec_state_argument(fcinfo, 1, environment, "state");
 	seen.action = rlrec_action_argument(fcinfo, 2, environment);
 	seen.reward = PG_ARGISNULL(3) ? NAN : PG_GETARG_FLOAT8(3);

@@ -295,7 +295,7 @@ rlrec_replay(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("rlrec_replay()");
 	PreventCommandDuringRecovery("rlrec_replay()");
-	environment = rlrec_environment_open(rlrec_name_argument(fcinfo, 0));
+	environment = rlrec_environment_open(rlrec_text_argument(fcinfo, 0));
 	if (!OidIsValid(relation) || get_rel_name(relation) == NULL || (draws && PG_GETARG_INT64(2) < 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -127,7 +127,7 @@ rlrec_check_drift(PG_FUNCTION_ARGS)
 	int32		version;
 
 	PreventCommandIfReadOnly("rlrec_check_drift()");
-	version = rlrec_drift_check(rlrec_agent_get(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_OWN));
+	version = rlrec_drift_check(rlrec_agent_get(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_OWN));
 	if (version == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT32(version);

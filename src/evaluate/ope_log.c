@@ -296,7 +296,7 @@ PG_FUNCTION_INFO_V1(rlrec_ope_log);
 Datum
 rlrec_ope_log(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_OWN);
+	RlrecAgent *agent = rlrec_agent_get(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_OWN);
 	RlrecModelRow *row;
 	RlrecRole	saved;
 

@@ -142,7 +142,7 @@ rlrec_attach(PG_FUNCTION_ARGS)
 	by_range = strcmp(mode, "range") == 0;
 	replicated = PG_GETARG_BOOL(2);
 	check_mode(mode, replicated);
-	agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_attach()");
+	agent = rlrec_agent_get_locked(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_attach()");
 	rlrec_agent_check_columns(agent);
 	if (rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_DETACHED)
 		ereport(ERROR,
@@ -168,7 +168,7 @@ PG_FUNCTION_INFO_V1(rlrec_detach);
 Datum
 rlrec_detach(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_detach()");
+	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_detach()");
 	Oid			types[] = {INT8OID};
 	Datum		values[1];
 

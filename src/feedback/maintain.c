@@ -31,7 +31,7 @@ PG_FUNCTION_INFO_V1(rlrec_maintain_agent);
 Datum
 rlrec_maintain_agent(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_OWN);
+	RlrecAgent *agent = rlrec_agent_get(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_OWN);
 
 	PreventCommandIfReadOnly("rlrec_maintain()");
 	PreventCommandDuringRecovery("rlrec_maintain()");

@@ -421,7 +421,7 @@ rlrec_process(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("rlrec_process()");
 	PreventCommandDuringRecovery("rlrec_process()");
-	agent = rlrec_agent_get(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_OWN);
+	agent = rlrec_agent_get(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_OWN);
 	rlrec_process_check(agent);
 	learned = learn(agent, BATCH, true, NULL);
 	rlrec_stats_revive(agent->id);

@@ -16,7 +16,7 @@
 RlrecAgent *
 rlrec_agent_argument(FunctionCallInfo fcinfo, int n)
 {
-	RlrecAgent *agent = rlrec_agent_get(rlrec_name_argument(fcinfo, n), RLREC_AGENT_USE);
+	RlrecAgent *agent = rlrec_agent_get(rlrec_text_argument(fcinfo, n), RLREC_AGENT_USE);
 
 	rlrec_agent_check_columns(agent);
 	return agent;

@@ -286,8 +286,7 @@ PG_FUNCTION_INFO_V1(rlrec_experiment);
 Datum
 rlrec_experiment(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_LOCK,
-											   "rlrec_experiment()");
+	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_experiment()");
 	Oid			types[] = {INT8OID, INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT4ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID};
 	Datum		values[7];
 	char		nulls[8] = "       ";
@@ -320,8 +319,7 @@ PG_FUNCTION_INFO_V1(rlrec_end_experiment);
 Datum
 rlrec_end_experiment(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_LOCK,
-											   "rlrec_end_experiment()");
+	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_end_experiment()");
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(agent->id)};
 	bool		ended;

@@ -132,7 +132,7 @@ Datum
 rlrec_score(PG_FUNCTION_ARGS)
 {
 	ScoreCache *cache = cache_of(fcinfo);
-	char	   *name = rlrec_name_argument(fcinfo, 0);
+	char	   *name = rlrec_text_argument(fcinfo, 0);
 	Moment		moment = this_moment();
 	char	   *user;
 	char	   *id;

@@ -206,7 +206,7 @@ only_agent(RlrecAgentRight right)
 }
 
 char *
-rlrec_name_argument(FunctionCallInfo fcinfo, int n)
+rlrec_text_argument(FunctionCallInfo fcinfo, int n)
 {
 	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }

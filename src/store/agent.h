@@ -50,8 +50,8 @@ typedef enum RlrecAgentRight
  */
 extern RlrecAgent *rlrec_agent_get(const char *name, RlrecAgentRight right);
 
-/* The agent's name in text argument n, NULL when it is NULL. */
-extern char *rlrec_name_argument(FunctionCallInfo fcinfo, int n);
+/* Text argument n, such as an agent's name; NULL when it is NULL. */
+extern char *rlrec_text_argument(FunctionCallInfo fcinfo, int n);
 
 /* NULL when there is none; checks no rights. An agent whose anchor was dropped does not exist. */
 extern RlrecAgent *rlrec_agent_find(const char *name);

@@ -38,12 +38,6 @@
 #define ANCHOR_PREFIX "agent_"
 
 static char *
-text_argument(FunctionCallInfo fcinfo, int n)
-{
-	return rlrec_name_argument(fcinfo, n);
-}
-
-static char *
 name_argument(FunctionCallInfo fcinfo, int n)
 {
 	return PG_ARGISNULL(n) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(n)));
@@ -309,7 +303,7 @@ rlrec_create_agent(PG_FUNCTION_ARGS)
 	Datum		values[AGENT_ARGUMENTS];
 	char		nulls[AGENT_ARGUMENTS];
 
-	agent.name = text_argument(fcinfo, 0);
+	agent.name = rlrec_text_argument(fcinfo, 0);
 	agent.events = relation_argument(fcinfo, 1);
 	agent.user_column = name_argument(fcinfo, 2);
 	agent.item_column = name_argument(fcinfo, 3);
@@ -320,9 +314,9 @@ rlrec_create_agent(PG_FUNCTION_ARGS)
 	agent.items = relation_argument(fcinfo, 8);
 	agent.users = relation_argument(fcinfo, 9);
 	agent.candidates = relation_argument(fcinfo, 10);
-	agent.encoder = PG_ARGISNULL(11) ? "auto" : text_argument(fcinfo, 11);
-	agent.generator = PG_ARGISNULL(12) ? "auto" : text_argument(fcinfo, 12);
-	agent.learner = PG_ARGISNULL(13) ? "auto" : text_argument(fcinfo, 13);
+	agent.encoder = PG_ARGISNULL(11) ? "auto" : rlrec_text_argument(fcinfo, 11);
+	agent.generator = PG_ARGISNULL(12) ? "auto" : rlrec_text_argument(fcinfo, 12);
+	agent.learner = PG_ARGISNULL(13) ? "auto" : rlrec_text_argument(fcinfo, 13);
 	agent.options = jsonb_argument(fcinfo, 14);
 	agent.item_key = name_argument(fcinfo, 15);
 	agent.candidate_key = name_argument(fcinfo, 16);
@@ -369,7 +363,7 @@ Datum
 rlrec_alter_agent(PG_FUNCTION_ARGS)
 {
 	RlrecAgent *agent;
-	char	   *name = text_argument(fcinfo, 0);
+	char	   *name = rlrec_text_argument(fcinfo, 0);
 	Oid			types[AGENT_ARGUMENTS];
 	Datum		values[AGENT_ARGUMENTS];
 	char		nulls[AGENT_ARGUMENTS];
@@ -382,7 +376,7 @@ rlrec_alter_agent(PG_FUNCTION_ARGS)
 	old_events = agent->events;
 	agent->options = merge_options(agent->options, jsonb_argument(fcinfo, 1));
 	if (!PG_ARGISNULL(2))
-		agent->learner = text_argument(fcinfo, 2);
+		agent->learner = rlrec_text_argument(fcinfo, 2);
 
 #define ALTER(field, argument, n) if (!PG_ARGISNULL(n)) agent->field = argument(fcinfo, n)
 	ALTER(events, relation_argument, 3);
@@ -397,7 +391,7 @@ rlrec_alter_agent(PG_FUNCTION_ARGS)
 	ALTER(candidates, relation_argument, 12);
 	ALTER(item_key, name_argument, 13);
 	ALTER(candidate_key, name_argument, 14);
-	ALTER(encoder, text_argument, 15);
+	ALTER(encoder, rlrec_text_argument, 15);
 	if (was_bare && OidIsValid(agent->events))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -435,7 +429,7 @@ rlrec_drop_agent(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("rlrec_drop_agent() needs the name of an agent"),
 				 errhint("SELECT name FROM rlrec.agents lists the agents that you may use.")));
-	agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), AccessExclusiveLock, "rlrec_drop_agent()");
+	agent = rlrec_agent_get_locked(rlrec_text_argument(fcinfo, 0), AccessExclusiveLock, "rlrec_drop_agent()");
 	SPI_connect();
 	if (rlrec_feedback_mode(agent->id) != RLREC_FEEDBACK_DETACHED)
 		rlrec_feedback_drop_trigger(agent->id, agent->name, agent->events);

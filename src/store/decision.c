@@ -155,7 +155,7 @@ PG_FUNCTION_INFO_V1(rlrec_trim_decisions);
 Datum
 rlrec_trim_decisions(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_OWN);
+	RlrecAgent *agent = rlrec_agent_get(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_OWN);
 	int64		n;
 
 	PreventCommandIfReadOnly("rlrec_trim_decisions()");

@@ -397,7 +397,7 @@ PG_FUNCTION_INFO_V1(rlrec_deploy);
 Datum
 rlrec_deploy(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_deploy()");
+	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_deploy()");
 
 	SPI_connect();
 	rlrec_model_deploy(agent, rlrec_model_find(agent, rlrec_version_argument(fcinfo, 1))->id);
@@ -453,7 +453,7 @@ PG_FUNCTION_INFO_V1(rlrec_rollback);
 Datum
 rlrec_rollback(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_rollback()");
+	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_rollback()");
 	int32		version;
 
 	SPI_connect();

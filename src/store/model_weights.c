@@ -21,7 +21,7 @@ PG_FUNCTION_INFO_V1(rlrec_model_weights);
 Datum
 rlrec_model_weights(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_OWN);
+	RlrecAgent *agent = rlrec_agent_get(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_OWN);
 	RlrecModelRow *row;
 	char	   *image;
 
@@ -56,8 +56,7 @@ rlrec_import_model(PG_FUNCTION_ARGS)
 {
 	TimestampTz started = GetCurrentTimestamp();
 	bool		deploy = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
-	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_LOCK,
-											   "rlrec_import_model()");
+	RlrecAgent *agent = rlrec_agent_get_locked(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_LOCK, "rlrec_import_model()");
 	RlrecModel *model;
 	int32		version;
 	int64		id;

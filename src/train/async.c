@@ -135,7 +135,7 @@ PG_FUNCTION_INFO_V1(rlrec_train_async);
 Datum
 rlrec_train_async(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_OWN);
+	RlrecAgent *agent = rlrec_agent_get(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_OWN);
 	RlrecDeploy when = rlrec_deploy_argument(fcinfo, 1);
 	int64		training;
 
@@ -150,7 +150,7 @@ PG_FUNCTION_INFO_V1(rlrec_cancel_training);
 Datum
 rlrec_cancel_training(PG_FUNCTION_ARGS)
 {
-	RlrecAgent *agent = rlrec_agent_get(rlrec_name_argument(fcinfo, 0), RLREC_AGENT_OWN);
+	RlrecAgent *agent = rlrec_agent_get(rlrec_text_argument(fcinfo, 0), RLREC_AGENT_OWN);
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(agent->id)};
 	int			pid = rlrec_progress_pid(agent->anchor);

@@ -167,7 +167,7 @@ rlrec_schedule(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("a schedule is needed"),
 				 errhint("Give minute, hour, day of the month, month and day of the week: '0 3 * * *' is three o'clock every night.")));
-	agent = keep_agent(rlrec_name_argument(fcinfo, 0), "rlrec_schedule()");
+	agent = keep_agent(rlrec_text_argument(fcinfo, 0), "rlrec_schedule()");
 	name = job_name(agent->id, command->name);
 	statement = job_statement(agent, command, get_func_namespace(fcinfo->flinfo->fn_oid));
 	check_cron(name, text_to_cstring(PG_GETARG_TEXT_PP(1)), statement);
@@ -189,7 +189,7 @@ Datum
 rlrec_unschedule(PG_FUNCTION_ARGS)
 {
 	const Command *command = PG_ARGISNULL(1) ? NULL : command_find(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	RlrecAgent *agent = keep_agent(rlrec_name_argument(fcinfo, 0), "rlrec_unschedule()");
+	RlrecAgent *agent = keep_agent(rlrec_text_argument(fcinfo, 0), "rlrec_unschedule()");
 	int			n;
 
 	SPI_connect();

@@ -261,7 +261,7 @@ rlrec_train(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	context = AllocSetContextCreate(CurrentMemoryContext, "rlrec training", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	rlrec_train_agent(rlrec_name_argument(fcinfo, 0), when, &training);
+	rlrec_train_agent(rlrec_text_argument(fcinfo, 0), when, &training);
 	values[0] = Int32GetDatum(training.version);
 	values[1] = JsonbPGetDatum(training.metrics);
 	values[2] = Float8GetDatum(training.seconds);

@@ -318,6 +318,7 @@ test_formula(void)
 	const double value[] = {1, 2, 3, 6};
 	const int32 user[] = {0, 0, 2, 2};
 	RlrecClusteredMean mean = rlrec_clustered_mean(4, value, user, 3);
+
 	check(fabs(rlrec_sequence_width(500, 100, 4.0 / 500, 4.0 / 500, 0.05) - width) < 1e-12, "the bound is the formula", width);
 	check(rlrec_sequence_width(500, 29, 4.0 / 500, 4.0 / 500, 0.05) > 1e300, "with 29 users there is none", 29);
 	check(rlrec_sequence_width(500, 100, 1.0 / 500, 4.0 / 500, 0.05) == rlrec_sequence_width(500, 100, 4.0 / 500, 4.0 / 500, 0.05),
