@@ -1,5 +1,18 @@
 -- What agents learned from events between trainings.
 
+CREATE TABLE rlrec.sums (
+	agent bigint NOT NULL,
+	learner text COLLATE "C" NOT NULL,
+	statistics float8[] NOT NULL,
+	PRIMARY KEY (agent, learner)
+);
+ALTER TABLE rlrec.sums ALTER COLUMN statistics SET STORAGE EXTERNAL;
+COMMENT ON TABLE rlrec.sums IS 'what the linear learners of agents learned of events that the version was not trained on';
+COMMENT ON COLUMN rlrec.sums.learner IS 'linucb or lints: the agent''s, or a part of it';
+COMMENT ON COLUMN rlrec.sums.statistics IS 'as rlrec_linear_statistics() gives them';
+REVOKE ALL ON rlrec.sums FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('rlrec.sums', '');
+
 CREATE VIEW rlrec.online WITH (security_barrier) AS
 SELECT a.name AS agent, m.version, l.states, q.entries, l.events AS visits, l.newer
 FROM rlrec.learned l

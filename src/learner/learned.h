@@ -49,6 +49,8 @@ typedef struct RlrecLearnedCounts
 	const RlrecNewItem *new_item;	/* those above 0, highest first */
 } RlrecLearnedCounts;
 
+typedef void *(*RlrecMake) (const void *argument, const double *sums);
+
 typedef struct RlrecLearned
 {
 	/* NULL when nothing was learned in the state, unless it is to be created; then only where there is no room for more states. */
@@ -56,6 +58,15 @@ typedef struct RlrecLearned
 
 	/* NULL when there are none; only for serving. */
 	const RlrecLearnedCounts *(*counts) (struct RlrecLearned *learned, int part);
+
+	/* The n sums of a learner, a static name, to be added to; at first 0. Only for learning. */
+	double	   *(*sums) (struct RlrecLearned *learned, const char *learner, int n);
+
+	/*
+	 * What make() makes of them with palloc, NULL where there are none: kept by the session while they stay the same, and valid until the next
+	 * call of this or counts(). Only for serving.
+	 */
+	const void *(*made) (struct RlrecLearned *learned, const char *learner, int n, RlrecMake make, const void *argument);
 
 	int64		users;			/* that had an item, more than in training */
 	int64		newest;			/* time of the latest event learned */

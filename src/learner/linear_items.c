@@ -9,10 +9,10 @@
  *		f[F]				the item's features, of RlrecFeatures the F that the items of the log have most of
  *		profile[F] * f[F]	where profile is the sum of the features of the user's items before, times what they were worth, of length 1
  * Each event is an observation of its reward; so are `negatives` items drawn at random for it, of reward 0. The sums of these, exact, are those
- * of types/linear_statistics.h.
+ * of types/linear_statistics.h; events that come between trainings are added to sums of their own, on top of those of the version.
  *
- * Tensors: `start` (items + 1), `feature` and `value` (entries), rows of the F features; `popularity` (items); `theta` (d); `factor`, packed;
- * `noise` (1), the deviation of the rewards around their means.
+ * Tensors: `start` (items + 1), `feature` and `value` (entries), rows of the F features; `popularity` (items); `statistics` and `lambda` (1);
+ * what these come to: `linear`, as below.
  */
 #include "postgres.h"
 
@@ -50,6 +50,16 @@ typedef struct Items
 	const float *value;
 	const float *popularity;	/* [n_items] */
 } Items;
+
+/* What statistics come to */
+typedef struct Linear
+{
+	double		noise;			/* deviation of the rewards around their means */
+	const double *theta;		/* [d] */
+	const double *factor;		/* packed */
+} Linear;
+
+#define LINEAR_NUMBERS(d) (1 + (size_t) (d) + rlrec_packed_size(d))
 
 /* The numbers of a description that are not 0 */
 typedef struct Description
@@ -167,8 +177,9 @@ open_items(const RlrecModel *model)
 	items.feature = rlrec_model_data(model, "feature", RLREC_I32, items.start[items.n_items]);
 	items.value = rlrec_model_data(model, "value", RLREC_F32, items.start[items.n_items]);
 	items.popularity = rlrec_model_data(model, "popularity", RLREC_F32, items.n_items);
-	(void) rlrec_model_data(model, "theta", RLREC_F64, -1);
-	items.n_features = (int32) ((rlrec_tensor_elements(rlrec_tensors_find(model->tensors, psprintf("%stheta", model->prefix))) - FEATURES) / 2);
+	(void) rlrec_model_data(model, "statistics", RLREC_F64, -1);
+	items.n_features = (rlrec_linear_dimension(rlrec_tensor_elements(rlrec_tensors_find(model->tensors, psprintf("%sstatistics", model->prefix)))) -
+						FEATURES) / 2;
 	return items;
 }
 
@@ -249,15 +260,28 @@ observe(int d, const Description *description, double reward, double *statistics
 	}
 }
 
-/* The statistics of all events and of what is drawn for them */
-static double *
-observe_events(const RlrecFit *fit, const Items *items)
+/* An event of a user with that profile, and what is drawn for it: the numbers from `draw` on are its. */
+static void
+observe_event(const Items *items, const Profile *profile, int32 item, float reward, int negatives, uint64 key, uint64 draw,
+			  Description *description, double *statistics)
+{
+	int			d = DIMENSION(items->n_features);
+
+	describe_pair(items, profile, item, description);
+	observe(d, description, reward, statistics);
+	for (int n = 0; n < negatives; n++)
+	{
+		describe_pair(items, profile, (int32) rlrec_random_below(key, draw + n, items->n_items), description);
+		observe(d, description, 0, statistics);
+	}
+}
+
+static void
+observe_events(const RlrecFit *fit, const Items *items, double *statistics)
 {
 	const RlrecEvents *events = fit->events;
-	int			d = DIMENSION(items->n_features);
 	int			negatives = rlrec_option_int(fit->options, options, "negatives");
 	uint64		key = rlrec_random_key(rlrec_option_int(fit->options, options, "seed"), 0);
-	double	   *statistics = palloc0(mul_size(rlrec_linear_numbers(d), sizeof(double)));
 	Description description = make_description(items);
 	Profile		profile = make_profile(items);
 
@@ -269,20 +293,25 @@ observe_events(const RlrecFit *fit, const Items *items)
 		profile.square = 0;
 		for (int64 e = events->start[u]; e < events->end[u]; e++)
 		{
-			describe_pair(items, &profile, events->item[e], &description);
-			observe(d, &description, events->reward[e], statistics);
-			for (int n = 0; n < negatives; n++)
-			{
-				int32		drawn = (int32) rlrec_random_below(key, (uint64) e * negatives + n, items->n_items);
-
-				describe_pair(items, &profile, drawn, &description);
-				observe(d, &description, 0, statistics);
-			}
+			observe_event(items, &profile, events->item[e], events->reward[e], negatives, key, (uint64) e * negatives, &description, statistics);
 			if (events->reward[e] > 0)
 				add_to_profile(items, events->item[e], events->reward[e], &profile);
 		}
 	}
-	return statistics;
+}
+
+/* linear[LINEAR_NUMBERS(d)]; false when they are singular. */
+static bool
+fit_statistics(int d, const double *statistics, double lambda, double *linear)
+{
+	double	   *theta = linear + 1;
+	double		residual;
+
+	if (!rlrec_linear_fit(d, 1, statistics, lambda, theta + d, theta))
+		return false;
+	residual = statistics[RLREC_LINEAR_SQUARES] - rlrec_dot_double(d, theta, statistics + RLREC_LINEAR_B);
+	linear[0] = sqrt(Max(residual, 0) / Max(statistics[RLREC_LINEAR_WEIGHT], 1));
+	return true;
 }
 
 static void
@@ -290,21 +319,74 @@ fit_linear(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 {
 	Items		items = add_items(fit, prefix, tensors);
 	int			d = DIMENSION(items.n_features);
-	double	   *theta = rlrec_tensors_add(tensors, psprintf("%stheta", prefix), RLREC_F64, 1, d, 0);
-	double	   *factor = rlrec_tensors_add(tensors, psprintf("%sfactor", prefix), RLREC_F64, 1, rlrec_packed_size(d), 0);
-	double	   *noise = rlrec_tensors_add(tensors, psprintf("%snoise", prefix), RLREC_F64, 1, 1, 0);
-	double	   *statistics = observe_events(fit, &items);
-	double		lambda = rlrec_option_real(fit->options, options, "lambda");
-	double		residual;
+	double	   *statistics = rlrec_tensors_add(tensors, psprintf("%sstatistics", prefix), RLREC_F64, 1, rlrec_linear_numbers(d), 0);
+	double	   *lambda = rlrec_tensors_add(tensors, psprintf("%slambda", prefix), RLREC_F64, 1, 1, 0);
+	double	   *linear = rlrec_tensors_add(tensors, psprintf("%slinear", prefix), RLREC_F64, 1, LINEAR_NUMBERS(d), 0);
 
-	if (!rlrec_linear_fit(d, 1, statistics, lambda, factor, theta))
+	*lambda = rlrec_option_real(fit->options, options, "lambda");
+	observe_events(fit, &items, statistics);
+	if (!fit_statistics(d, statistics, *lambda, linear))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("the sum of x x^T + %g * identity is not positive definite", lambda),
+				 errmsg("the sum of x x^T + %g * identity is not positive definite", *lambda),
 				 errhint("Raise the option lambda.")));
-	residual = statistics[RLREC_LINEAR_SQUARES] - rlrec_dot_double(d, theta, statistics + RLREC_LINEAR_B);
-	*noise = sqrt(Max(residual, 0) / Max(statistics[RLREC_LINEAR_WEIGHT], 1));
+}
+
+/* ---------------------------------------------------------------- learning between trainings */
+
+/* An event is observed with the profile that the events before it give; an item that the version does not know is not described. */
+static void
+learn(const RlrecModel *model, const RlrecLesson *lesson, RlrecLearned *learned)
+{
+	const RlrecPastEvent *event = &lesson->after[lesson->place];
+	Items		items;
+	Profile		profile;
+	Description description;
+	double	   *sums;
+
+	if (event->item < 0)
+		return;
+	items = open_items(model);
+	profile = make_profile(&items);
+	for (int32 i = 0; i < lesson->place; i++)
+		if (lesson->after[i].item >= 0 && lesson->after[i].reward > 0)
+			add_to_profile(&items, lesson->after[i].item, lesson->after[i].reward, &profile);
+	description = make_description(&items);
+	sums = learned->sums(learned, model->learner->name, (int) rlrec_linear_numbers(DIMENSION(items.n_features)));
+	observe_event(&items, &profile, event->item, event->reward, rlrec_option_int(learned->options, options, "negatives"),
+				  rlrec_random_key(rlrec_option_int(learned->options, options, "seed"), 1), (uint64) sums[RLREC_LINEAR_ROWS],
+				  &description, sums);
+}
+
+/* RlrecMake of a model: the numbers of Linear with what was learned since, NULL where rounding makes that singular. */
+static void *
+fit_since(const void *argument, const double *sums)
+{
+	const RlrecModel *model = argument;
+	int			d = DIMENSION(open_items(model).n_features);
+	size_t		n = rlrec_linear_numbers(d);
+	const double *version = rlrec_model_data(model, "statistics", RLREC_F64, n);
+	double	   *statistics = palloc(n * sizeof(double));
+	double	   *linear = palloc(LINEAR_NUMBERS(d) * sizeof(double));
+
+	for (size_t i = 0; i < n; i++)
+		statistics[i] = version[i] + sums[i];
+	if (!fit_statistics(d, statistics, *(const double *) rlrec_model_data(model, "lambda", RLREC_F64, 1), linear))
+		linear = NULL;
 	pfree(statistics);
+	return linear;
+}
+
+static Linear
+linear_of(const RlrecModel *model, int d, RlrecLearned *learned)
+{
+	const double *numbers = NULL;
+
+	if (learned != NULL)
+		numbers = learned->made(learned, model->learner->name, (int) rlrec_linear_numbers(d), fit_since, model);
+	if (numbers == NULL)
+		numbers = rlrec_model_data(model, "linear", RLREC_F64, LINEAR_NUMBERS(d));
+	return (Linear) {numbers[0], numbers + 1, numbers + 1 + d};
 }
 
 /* ---------------------------------------------------------------- scores */
@@ -323,7 +405,7 @@ static bool
 score(const RlrecModel *model, const RlrecHistory *history, float *scores)
 {
 	Items		items = open_items(model);
-	const double *theta = rlrec_model_data(model, "theta", RLREC_F64, DIMENSION(items.n_features));
+	const double *theta = linear_of(model, DIMENSION(items.n_features), history->learned).theta;
 	Profile		profile = profile_of(&items, history);
 	double		scale = profile_scale(&profile);
 	double	   *worth = profile.sum;		/* of a feature to this user, in its place */
@@ -349,8 +431,7 @@ uncertainty(const RlrecModel *model, const RlrecHistory *history, int32 n, const
 {
 	Items		items = open_items(model);
 	int			d = DIMENSION(items.n_features);
-	const double *factor = rlrec_model_data(model, "factor", RLREC_F64, rlrec_packed_size(d));
-	double		noise = *(const double *) rlrec_model_data(model, "noise", RLREC_F64, 1);
+	Linear		linear = linear_of(model, d, history->learned);
 	Profile		profile = profile_of(&items, history);
 	Description description = make_description(&items);
 	double	   *x = palloc(d * sizeof(double));
@@ -363,7 +444,7 @@ uncertainty(const RlrecModel *model, const RlrecHistory *history, int32 n, const
 		memset(x, 0, d * sizeof(double));
 		for (int j = 0; j < description.n; j++)
 			x[description.place[j]] = description.x[j];
-		error[i] = (float) (noise * rlrec_linear_deviation(d, factor, x, scratch));
+		error[i] = (float) (linear.noise * rlrec_linear_deviation(d, linear.factor, x, scratch));
 	}
 	pfree(profile.sum);
 	pfree(description.place);
@@ -375,8 +456,9 @@ uncertainty(const RlrecModel *model, const RlrecHistory *history, int32 n, const
 static void
 describe(const RlrecModel *model, StringInfo json)
 {
-	appendStringInfo(json, ", \"features\": %d, \"noise\": %g", open_items(model).n_features,
-					 *(const double *) rlrec_model_data(model, "noise", RLREC_F64, 1));
+	int			n_features = open_items(model).n_features;
+
+	appendStringInfo(json, ", \"features\": %d, \"noise\": %g", n_features, linear_of(model, DIMENSION(n_features), NULL).noise);
 }
 
 const RlrecLearner rlrec_linucb = {
@@ -385,6 +467,7 @@ const RlrecLearner rlrec_linucb = {
 	.options = options,
 	.obstacle = obstacle,
 	.fit = fit_linear,
+	.learn = learn,
 	.score = score,
 	.when_named = true,
 	.describe = describe,
@@ -398,6 +481,7 @@ const RlrecLearner rlrec_lints = {
 	.options = options,
 	.obstacle = obstacle,
 	.fit = fit_linear,
+	.learn = learn,
 	.score = score,
 	.when_named = true,
 	.describe = describe,

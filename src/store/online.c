@@ -25,6 +25,7 @@
 #include "data/intern.h"
 #include "store/catalog.h"
 #include "store/online.h"
+#include "store/sums.h"
 
 /* Columns of rlrec.qtable and rlrec.learned, in the order of sql/environment.sql and sql/online.sql. */
 enum
@@ -90,6 +91,13 @@ typedef struct KeptRow
 	HeapTuple	tuple;			/* NULL when it is new */
 } KeptRow;
 
+typedef struct KeptSums
+{
+	const char *learner;
+	int			n;
+	double	   *sums;
+} KeptSums;
+
 typedef struct RlrecOnlineState
 {
 	MemoryContext context;
@@ -99,6 +107,7 @@ typedef struct RlrecOnlineState
 	int			n;
 	int			room;
 	KeptRow    *kept;
+	List	   *sums;			/* of KeptSums * */
 	int64		states;
 	int64		most_states;
 } RlrecOnlineState;
@@ -172,9 +181,35 @@ learning_row(RlrecLearned *learned, int part, const char *name, int length, bool
 	return kept->row;
 }
 
+static double *
+learning_sums(RlrecLearned *learned, const char *learner, int n)
+{
+	RlrecOnlineRows *rows = (RlrecOnlineRows *) learned;
+	RlrecOnlineState *state = rows->state;
+	MemoryContext outer;
+	KeptSums   *kept;
+	ListCell   *cell;
+
+	foreach(cell, state->sums)
+	{
+		kept = lfirst(cell);
+		if (kept->learner == learner)
+			return kept->sums;
+	}
+	outer = MemoryContextSwitchTo(state->context);
+	kept = palloc(sizeof(KeptSums));
+	*kept = (KeptSums) {learner, n, state->snapshot ? rlrec_sums_read(rows->agent, learner, n, state->snapshot) : NULL};
+	if (kept->sums == NULL)
+		kept->sums = palloc0(mul_size(n, sizeof(double)));
+	state->sums = lappend(state->sums, kept);
+	MemoryContextSwitchTo(outer);
+	return kept->sums;
+}
+
 static void
 start_rows(RlrecOnlineState *state)
 {
+	state->sums = NIL;
 	state->keys = rlrec_intern_create();
 	state->n = 0;
 	state->room = 256;
@@ -212,6 +247,7 @@ rlrec_online_lock(const RlrecAgent *agent)
 	RlrecOnlineState *state = palloc0(sizeof(RlrecOnlineState));
 
 	rows->learned.row = learning_row;
+	rows->learned.sums = learning_sums;
 	rows->learned.options = agent->options;
 	rows->learned.most = rlrec_option_int(agent->options, rlrec_agent_options, "online_entries");
 	rows->agent = agent->id;
@@ -233,6 +269,7 @@ rlrec_online_reset(RlrecOnlineRows *rows, int64 model)
 	Datum		values[] = {Int64GetDatum(rows->agent)};
 
 	rlrec_catalog_execute("DELETE FROM rlrec.qtable WHERE agent = $1", 1, types, values, NULL);
+	rlrec_catalog_execute("DELETE FROM rlrec.sums WHERE agent = $1", 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.seen WHERE agent = $1 AND model = 0", 1, types, values, NULL);
 	if (state->snapshot != NULL)
 		UnregisterSnapshot(state->snapshot);
@@ -269,6 +306,7 @@ rlrec_online_store(RlrecOnlineRows *rows)
 	CatalogIndexState indexes = CatalogOpenIndexes(state->table);
 	bool		nulls[QTABLE_N] = {false};
 	Datum		values[QTABLE_N];
+	ListCell   *cell;
 
 	for (int i = 0; i < state->n; i++)
 	{
@@ -293,6 +331,12 @@ rlrec_online_store(RlrecOnlineRows *rows)
 	if (state->snapshot != NULL)
 		UnregisterSnapshot(state->snapshot);
 	table_close(state->table, NoLock);
+	foreach(cell, state->sums)
+	{
+		const KeptSums *kept = lfirst(cell);
+
+		rlrec_sums_write(rows->agent, kept->learner, kept->n, kept->sums);
+	}
 	CommandCounterIncrement();
 	store_head(rows);
 }
@@ -331,6 +375,7 @@ rlrec_online_forget(int64 agent)
 
 	rlrec_catalog_execute("DELETE FROM rlrec.learned WHERE agent = $1", 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.qtable WHERE agent = $1", 1, types, values, NULL);
+	rlrec_catalog_execute("DELETE FROM rlrec.sums WHERE agent = $1", 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.seen WHERE agent = $1 AND model = 0", 1, types, values, NULL);
 }
 
@@ -374,20 +419,20 @@ typedef struct Reader
 	HeadKey		head;
 } Reader;
 
-/* Counts that this session has read. */
-#define KEPT_COUNTS 16
+/* What this session made of the rows of agents. */
+#define KEPT 16
 
-typedef struct KeptCounts
+typedef struct Kept
 {
 	HeadKey		head;			/* agent 0: a free place */
-	int			part;
+	int			part;			/* of counts */
+	const char *learner;		/* of sums; NULL of counts */
 	MemoryContext context;
-	RlrecLearnedCounts counts;
-	bool		any;
+	void	   *value;			/* NULL for nothing */
 	uint64		used;			/* the larger, the more recent */
-} KeptCounts;
+} Kept;
 
-static KeptCounts kept_counts[KEPT_COUNTS];
+static Kept kept_values[KEPT];
 static uint64 uses = 0;
 
 static RlrecLearnedRow *
@@ -419,44 +464,70 @@ compare_new_items(const void *a, const void *b)
 	return order != 0 ? order : x->length - y->length;
 }
 
-/* All rows of a part, added up, in CurrentMemoryContext. */
-static void
-read_counts(Reader *reader, KeptCounts *kept)
+/* All rows of a part, added up; NULL when there are none. */
+static void *
+read_counts(Reader *reader, const void *argument)
 {
+	int			part = *(const int *) argument;
 	const RlrecDictionary *items = &reader->model->items;
 	float	   *count = palloc_extended(Max(items->n, 1) * sizeof(float), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	RlrecLearnedCounts *counts = palloc0(sizeof(RlrecLearnedCounts));
 	RlrecNewItem *new_item = NULL;
 	int			room = 0;
+	bool		any = false;
 
 	for (int b = 0; b < RLREC_LEARNED_BUCKETS; b++)
 	{
 		char		name[12];
 		int			length = rlrec_learned_bucket_name(b, name);
-		RlrecLearnedRow *row = serving_row(&reader->learned, kept->part, name, length, false);
+		RlrecLearnedRow *row = serving_row(&reader->learned, part, name, length, false);
 
 		for (int i = 0; row != NULL && i < row->n; i++)
 		{
 			const RlrecQEntry *entry = &row->entry[i];
 			int32		item = rlrec_dictionary_find(items, entry->action, entry->length);
 
-			kept->any = true;
+			any = true;
 			if (item >= 0)
 				count[item] = (float) entry->q;
 			else if (entry->q > 0)
 			{
-				if (kept->counts.n_new == room)
+				if (counts->n_new == room)
 				{
 					room = Max(2 * room, 64);
 					new_item = new_item ? repalloc(new_item, room * sizeof(RlrecNewItem)) : palloc_array(RlrecNewItem, room);
 				}
-				new_item[kept->counts.n_new++] = (RlrecNewItem) {entry->action, entry->length, (float) entry->q};
+				new_item[counts->n_new++] = (RlrecNewItem) {entry->action, entry->length, (float) entry->q};
 			}
 		}
 	}
-	if (kept->counts.n_new > 0)
-		qsort(new_item, kept->counts.n_new, sizeof(RlrecNewItem), compare_new_items);
-	kept->counts.count = count;
-	kept->counts.new_item = new_item;
+	if (counts->n_new > 0)
+		qsort(new_item, counts->n_new, sizeof(RlrecNewItem), compare_new_items);
+	counts->count = count;
+	counts->new_item = new_item;
+	return any ? counts : NULL;
+}
+
+typedef struct OfSums
+{
+	const char *learner;
+	int			n;
+	RlrecMake	make;
+	const void *argument;
+} OfSums;
+
+static void *
+make_of_sums(Reader *reader, const void *argument)
+{
+	const OfSums *of = argument;
+	double	   *sums = rlrec_sums_read(reader->head.agent, of->learner, of->n, GetActiveSnapshot());
+	void	   *made;
+
+	if (sums == NULL)
+		return NULL;
+	made = of->make(of->argument, sums);
+	pfree(sums);
+	return made;
 }
 
 static bool
@@ -466,31 +537,32 @@ same_head(const HeadKey *a, const HeadKey *b)
 		ItemPointerEquals(unconstify(ItemPointerData *, &a->place), unconstify(ItemPointerData *, &b->place));
 }
 
-/* The counts of a part, which this session keeps. */
-static const KeptCounts *
-find_counts(Reader *reader, int part)
+/* What make() makes of the rows, which this session keeps. */
+static void *
+keep(Reader *reader, int part, const char *learner, void *(*make) (Reader *reader, const void *argument), const void *argument)
 {
-	KeptCounts	fresh = {.head = reader->head, .part = part};
-	KeptCounts *place = &kept_counts[0];
+	Kept		fresh = {.head = reader->head, .part = part, .learner = learner};
+	Kept	   *place = &kept_values[0];
 	MemoryContext outer;
 
-	for (int i = 0; i < KEPT_COUNTS; i++)
+	for (int i = 0; i < KEPT; i++)
 	{
-		KeptCounts *kept = &kept_counts[i];
+		Kept	   *kept = &kept_values[i];
+		bool		same = kept->part == part && kept->learner == learner;
 
-		if (kept->part == part && same_head(&kept->head, &reader->head))
+		if (same && same_head(&kept->head, &reader->head))
 		{
 			kept->used = ++uses;
-			return kept;
+			return kept->value;
 		}
-		if (kept->head.agent == reader->head.agent && kept->part == part)
+		if (same && kept->head.agent == reader->head.agent)
 			kept->used = 0;		/* out of date */
 		if (kept->used < place->used)
 			place = kept;
 	}
-	fresh.context = AllocSetContextCreate(CurrentMemoryContext, "rlrec counts", ALLOCSET_DEFAULT_SIZES);
+	fresh.context = AllocSetContextCreate(CurrentMemoryContext, "rlrec learned", ALLOCSET_DEFAULT_SIZES);
 	outer = MemoryContextSwitchTo(fresh.context);
-	read_counts(reader, &fresh);
+	fresh.value = make(reader, argument);
 	MemoryContextSwitchTo(outer);
 
 	/* Nothing can fail from here on. */
@@ -499,7 +571,7 @@ find_counts(Reader *reader, int part)
 	MemoryContextSetParent(fresh.context, TopMemoryContext);
 	fresh.used = ++uses;
 	*place = fresh;
-	return place;
+	return place->value;
 }
 
 /* A copy, for what a session keeps may go with the next call that is nested in this one. */
@@ -507,25 +579,33 @@ static const RlrecLearnedCounts *
 serving_counts(RlrecLearned *learned, int part)
 {
 	Reader	   *reader = (Reader *) learned;
-	const KeptCounts *kept = find_counts(reader, part);
+	const RlrecLearnedCounts *counts = keep(reader, part, NULL, read_counts, &part);
 	Size		size = Max(reader->model->items.n, 1) * sizeof(float);
 	RlrecLearnedCounts *copy;
 	float	   *count;
 	RlrecNewItem *new_item;
 
-	if (!kept->any)
+	if (counts == NULL)
 		return NULL;
 	copy = palloc(sizeof(RlrecLearnedCounts));
 	count = palloc_extended(size, MCXT_ALLOC_HUGE);
-	new_item = palloc(kept->counts.n_new * sizeof(RlrecNewItem));
-	memcpy(count, kept->counts.count, size);
-	for (int i = 0; i < kept->counts.n_new; i++)
+	new_item = palloc(counts->n_new * sizeof(RlrecNewItem));
+	memcpy(count, counts->count, size);
+	for (int i = 0; i < counts->n_new; i++)
 	{
-		new_item[i] = kept->counts.new_item[i];
+		new_item[i] = counts->new_item[i];
 		new_item[i].id = pnstrdup(new_item[i].id, new_item[i].length);
 	}
-	*copy = (RlrecLearnedCounts) {count, kept->counts.n_new, new_item};
+	*copy = (RlrecLearnedCounts) {count, counts->n_new, new_item};
 	return copy;
+}
+
+static const void *
+serving_made(RlrecLearned *learned, const char *learner, int n, RlrecMake make, const void *argument)
+{
+	OfSums		of = {learner, n, make, argument};
+
+	return keep((Reader *) learned, 0, learner, make_of_sums, &of);
 }
 
 RlrecLearned *
@@ -548,6 +628,7 @@ rlrec_online_read(const RlrecAgent *agent, const RlrecModel *model)
 			reader = palloc0(sizeof(Reader));
 			reader->learned.row = serving_row;
 			reader->learned.counts = serving_counts;
+			reader->learned.made = serving_made;
 			reader->learned.users = DatumGetInt64(values[LEARNED_USERS - 1]);
 			reader->learned.newest = DatumGetInt64(values[LEARNED_NEWEST - 1]);
 			reader->model = model;
