@@ -1,7 +1,8 @@
 -- Serving: what was shown to whom, with what probability.
 
+CREATE SEQUENCE rlrec.decision_id_seq;
 CREATE TABLE rlrec.decision (
-	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	id bigint NOT NULL DEFAULT pg_catalog.nextval('rlrec.decision_id_seq'),
 	agent bigint NOT NULL,
 	model bigint NOT NULL,
 	arm text,
@@ -17,8 +18,10 @@ CREATE TABLE rlrec.decision (
 	probability float8 NOT NULL,
 	marginal float8[],
 	policy jsonb NOT NULL
-);
+) PARTITION BY RANGE (id);
+CREATE TABLE rlrec.decision_rest PARTITION OF rlrec.decision (PRIMARY KEY (id)) DEFAULT;
 COMMENT ON TABLE rlrec.decision IS 'one row a call of rlrec_serve(); rlrec.decisions shows it to people';
+COMMENT ON TABLE rlrec.decision_rest IS 'the decisions for which no partition was made by setting rlrec.decision_partition';
 COMMENT ON COLUMN rlrec.decision.model IS 'rlrec.model.id of the version that served';
 COMMENT ON COLUMN rlrec.decision.arm IS 'of an experiment; NULL outside of one';
 COMMENT ON COLUMN rlrec.decision.role IS 'who served';
@@ -31,12 +34,15 @@ COMMENT ON COLUMN rlrec.decision.propensity IS 'probability of each item of the 
 COMMENT ON COLUMN rlrec.decision.probability IS 'of the slate: the product of the propensities';
 COMMENT ON COLUMN rlrec.decision.marginal IS 'probability of each item of the slate to be at its position, over all slates; NULL unless asked for';
 COMMENT ON COLUMN rlrec.decision.policy IS 'the exploration and its parameters in force, the seed, and the learner that the scores are of';
-CREATE INDEX decision_agent_user_id_served_at_idx ON rlrec.decision (agent, user_id, served_at);
-CREATE INDEX decision_agent_served_at_idx ON rlrec.decision (agent, served_at);
-CREATE INDEX decision_agent_model_served_at_idx ON rlrec.decision (agent, model, served_at);
 
-REVOKE ALL ON rlrec.decision FROM PUBLIC;
-SELECT pg_catalog.pg_extension_config_dump('rlrec.decision', '');
+-- Indexes are each partition's own: those of the table would be made twice where a dump is restored, by the extension and by the dump.
+CREATE INDEX ON rlrec.decision_rest (agent, user_id, served_at);
+CREATE INDEX ON rlrec.decision_rest (agent, served_at);
+CREATE INDEX ON rlrec.decision_rest (agent, model, served_at);
+
+REVOKE ALL ON rlrec.decision, rlrec.decision_rest FROM PUBLIC;
+REVOKE ALL ON SEQUENCE rlrec.decision_id_seq FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('rlrec.decision_rest', '');
 SELECT pg_catalog.pg_extension_config_dump('rlrec.decision_id_seq', '');
 
 CREATE FUNCTION rlrec_serve(
@@ -84,7 +90,7 @@ RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rlrec_trim_decisions';
 COMMENT ON FUNCTION rlrec_trim_decisions(text, int) IS
-'Deletes the oldest decisions of an agent beyond its option decision_retention, at most so many, and returns how many; 0 when there is none left, or no retention. Only for the owner.';
+'Deletes the oldest decisions of an agent beyond its option decision_retention, at most so many, or drops the oldest partition (setting rlrec.decision_partition) when nobody keeps what is in it, and returns how many they were; 0 when there is none left, or no retention. Only for the owner.';
 
 CREATE VIEW rlrec.decisions WITH (security_barrier) AS
 SELECT d.id, a.name AS agent, m.version, d.arm, d.user_id, d.role, d.served_at, d.seen,

@@ -15,6 +15,7 @@
 #include "feedback/queue.h"
 #include "feedback/trigger.h"
 #include "store/cache.h"
+#include "store/decision_partition.h"
 
 PG_MODULE_MAGIC;
 
@@ -24,6 +25,7 @@ void
 _PG_init(void)
 {
 	rlrec_cache_init();
+	rlrec_decision_partition_init();
 	rlrec_episodes_init();
 	rlrec_network_init();
 	rlrec_qrows_init();

@@ -3,7 +3,8 @@
  *	  Decisions: what was shown to whom, with what probability.
  *
  * A row is written straight to the heap, below the executor's checks: nobody but the extension's owner has rights on the table, and a plan
- * would cost as much as the rest of the decision. So the table has no trigger, no constraint beyond its indexes, and no partitions.
+ * would cost as much as the rest of the decision. So the table has no trigger and no constraint beyond its indexes, and what partition a row
+ * belongs to is found here.
  */
 #include "postgres.h"
 
@@ -23,6 +24,7 @@
 #include "compat.h"
 #include "store/catalog.h"
 #include "store/decision.h"
+#include "store/decision_partition.h"
 
 /* Columns of rlrec.decision, in the order of sql/decision.sql. */
 enum
@@ -73,9 +75,9 @@ places(int n, const int *place)
 int64
 rlrec_decision_insert(const RlrecAgent *agent, const RlrecDecision *decision)
 {
-	Relation	table = table_open(rlrec_catalog_relation("decision"), RowExclusiveLock);
 	const RlrecShortlist *shortlist = &decision->shortlist;
 	int64		id = nextval_internal(rlrec_catalog_relation("decision_id_seq"), false);
+	Relation	table = rlrec_decision_partition_open(id);
 	Datum		values[DECISION_N];
 	bool		nulls[DECISION_N] = {false};
 
@@ -105,7 +107,7 @@ rlrec_decision_insert(const RlrecAgent *agent, const RlrecDecision *decision)
 		values[DECISION_MARGINAL] = doubles(decision->k, decision->marginal);
 	values[DECISION_POLICY] = JsonbPGetDatum(decision->policy);
 	CatalogTupleInsert(table, heap_form_tuple(RelationGetDescr(table), values, nulls));
-	table_close(table, RowExclusiveLock);
+	table_close(table, NoLock);
 	return id;
 }
 
@@ -132,22 +134,38 @@ rlrec_decision_insert_shadow(const RlrecAgent *agent, int64 id, const RlrecDecis
 	table_close(table, RowExclusiveLock);
 }
 
-int64
-rlrec_decisions_trim(const RlrecAgent *agent, int most)
+/* Where there are partitions, those of them go one by one that other agents still keep decisions in, and then only of partitions that this one keeps none in. */
+static int64
+delete_old(const RlrecAgent *agent, double seconds, int most)
 {
-	double		seconds = rlrec_option_real(agent->options, rlrec_agent_options, "decision_retention");
-	Oid			types[] = {INT8OID, FLOAT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum(agent->id), Float8GetDatum(seconds), Int32GetDatum(most)};
+	Oid			types[] = {INT8OID, FLOAT8OID, INT4OID, INT8OID};
+	Datum		values[] = {Int64GetDatum(agent->id), Float8GetDatum(seconds), Int32GetDatum(most), Int64GetDatum(PG_INT64_MAX)};
+	bool		isnull;
 
-	if (seconds <= 0)
-		return 0;
+	if (rlrec_catalog_execute("SELECT id FROM rlrec.decision WHERE agent = $1 AND served_at >= pg_catalog.now() - pg_catalog.make_interval(secs => $2)"
+							  " ORDER BY served_at LIMIT 1", 2, types, values, NULL) > 0)
+		values[3] = Int64GetDatum(rlrec_decision_partition_low(DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull))));
+	SPI_freetuptable(SPI_tuptable);
 	return (int64) rlrec_catalog_execute("WITH old AS (DELETE FROM rlrec.decision WHERE id = ANY (ARRAY("
-										 "SELECT id FROM rlrec.decision WHERE agent = $1"
+										 "SELECT id FROM rlrec.decision WHERE agent = $1 AND id < $4"
 										 " AND served_at < pg_catalog.now() - pg_catalog.make_interval(secs => $2)"
 										 " ORDER BY served_at LIMIT $3)) RETURNING id),"
 										 " o AS (DELETE FROM rlrec.outcome WHERE decision IN (SELECT id FROM old)),"
 										 " s AS (DELETE FROM rlrec.shadow WHERE decision IN (SELECT id FROM old))"
-										 " SELECT FROM old", 3, types, values, NULL);
+										 " SELECT FROM old", 4, types, values, NULL);
+}
+
+int64
+rlrec_decisions_trim(const RlrecAgent *agent, int most)
+{
+	double		seconds = rlrec_option_real(agent->options, rlrec_agent_options, "decision_retention");
+	int64		n;
+
+	rlrec_decision_partition_make();
+	n = rlrec_decision_partition_drop();
+	if (n >= 0)
+		return n;
+	return seconds > 0 ? delete_old(agent, seconds, most) : 0;
 }
 
 /* rlrec_trim_decisions(agent, most) */

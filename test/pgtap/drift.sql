@@ -102,7 +102,7 @@ SELECT is((SELECT max(version) FROM rlrec.models WHERE agent = 'shop'), 3, 'the 
 DROP OWNED BY drift_stranger;
 DROP ROLE drift_stranger;
 
-SELECT has_index('rlrec', 'decision', 'decision_agent_model_served_at_idx', '{agent,model,served_at}'::name[], 'the newest decisions of a version are found among those of others');
+SELECT has_index('rlrec', 'decision_rest', 'decision_rest_agent_model_served_at_idx', '{agent,model,served_at}'::name[], 'the newest decisions of a version are found among those of others');
 
 -- What there is to go back to is kept.
 SELECT rlrec_alter_agent('shop', options => '{"versions": 1}');

@@ -43,7 +43,14 @@ $old->safe_psql('shop', q{
 	SELECT FROM rlrec_train('My shop');
 	SELECT rlrec_deploy('My shop', 2);
 	GRANT USAGE ON SEQUENCE rlrec."agent_My shop" TO analyst;
-	DROP SEQUENCE rlrec.agent_lost});
+	DROP SEQUENCE rlrec.agent_lost;
+	SELECT FROM rlrec_serve(1, 3, 'My shop');
+	RESET ROLE;
+	SET rlrec.decision_partition = 4;
+	SELECT rlrec_trim_decisions('My shop');
+	SELECT FROM generate_series(1, 5) u, LATERAL rlrec_serve(u, 3, 'My shop')});
+is($old->safe_psql('shop', 'SELECT tableoid::regclass, count(*) FROM rlrec.decision GROUP BY 1 ORDER BY 1'),
+	"rlrec.decision_rest|2\nrlrec.decision_2|4", 'there are decisions to dump, in partitions and in the rest');
 
 my $rows = 'SELECT u, r.* FROM generate_series(1, 50) u, rlrec_recommend(u, 5) r';
 my %state = (
@@ -52,9 +59,12 @@ my %state = (
 	'rlrec.agents' => q{SELECT a.* FROM (SELECT name, owner, learner, deployed, events, user_column, item_column, time_column,
 		candidates, candidate_key, options, anchor FROM rlrec.agents) a},
 	'rlrec.models' => 'SELECT * FROM rlrec.models ORDER BY agent, version',
+	'decisions' => 'SELECT tableoid::regclass, id, user_id, slate, propensity FROM rlrec.decision ORDER BY id',
 	'weights' => q{SELECT version, md5(rlrec_model_weights('My shop', version)::text) FROM rlrec.models ORDER BY 1},
 	'rights' => q{SELECT relname, relowner::regrole, relacl FROM pg_class WHERE relnamespace = 'rlrec'::regnamespace
-		AND relname <> 'progress' ORDER BY relname},
+		AND relname <> 'progress' AND relname !~ '^decision_[0-9]' ORDER BY relname},
+	'rights on partitions' => q{SELECT relname, relowner::regrole, coalesce(relacl, acldefault('r', relowner)) FROM pg_class
+		WHERE relname ~ '^decision_[0-9]*$' ORDER BY relname},
 	'comments' => q{SELECT obj_description('rlrec."agent_My shop"'::regclass)});
 my %before = map { $_ => $old->safe_psql('shop', $state{$_}) } keys %state;
 like($before{'rlrec.agents'}, qr/^My shop\|owner\|ease\|2\|"Shop"."the events"\|/, 'there is an agent to dump');
@@ -83,6 +93,7 @@ for my $format ('plain', 'custom')
 		"$format: a further training gives a new version");
 	$new->safe_psql($database, q{SET ROLE owner;
 		SELECT rlrec_create_agent('lost', events => '"Shop"."the events"', learner => 'markov'); SELECT FROM rlrec_train('lost')});
+	is($new->safe_psql($database, q{SET ROLE owner; SELECT DISTINCT decision_id FROM rlrec_serve(1, 3, 'My shop')}), 7, "$format: new ids of decisions");
 	my @now = split /\|/, $new->safe_psql($database, $ids);
 	cmp_ok($now[$_], '>', $used[$_], "$format: new ids of " . (qw(agents versions chunks))[$_]) for 0 .. 2;
 	is($new->safe_psql($database, q{SET ROLE owner; SELECT rlrec_rollback('My shop')}), 2, "$format: the deployments are restored as well");
