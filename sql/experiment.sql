@@ -41,8 +41,27 @@ CREATE TABLE rlrec.shadow (
 COMMENT ON TABLE rlrec.shadow IS 'what versions would have shown in the place of decisions; columns as in rlrec.decision';
 COMMENT ON COLUMN rlrec.shadow.model IS 'rlrec.model.id of the version that was not shown';
 
-REVOKE ALL ON rlrec.experiment, rlrec.shadow FROM PUBLIC;
+CREATE TABLE rlrec.arm (
+	agent bigint NOT NULL,
+	experiment bigint NOT NULL,
+	arm text NOT NULL,
+	version int NOT NULL,
+	share float8 NOT NULL,
+	started_at timestamptz NOT NULL,
+	ended_at timestamptz NOT NULL,
+	users bigint NOT NULL,
+	decisions bigint NOT NULL,
+	mean float8,
+	difference float8,
+	lower float8,
+	upper float8,
+	PRIMARY KEY (experiment, arm)
+);
+COMMENT ON TABLE rlrec.arm IS 'what the arms of ended experiments came to when all of their decisions had matured; columns as in rlrec.experiments';
+
+REVOKE ALL ON rlrec.experiment, rlrec.shadow, rlrec.arm FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('rlrec.experiment', '');
+SELECT pg_catalog.pg_extension_config_dump('rlrec.arm', '');
 SELECT pg_catalog.pg_extension_config_dump('rlrec.shadow', '');
 SELECT pg_catalog.pg_extension_config_dump('rlrec.experiment_id_seq', '');
 
@@ -73,12 +92,18 @@ RETURNS TABLE (experiment bigint, arm text, version int, share float8, started_a
 	decisions bigint, mean float8, difference float8, lower float8, upper float8)
 LANGUAGE c STABLE STRICT PARALLEL RESTRICTED ROWS 2 COST 10000
 AS 'MODULE_PATHNAME', 'rlrec_arms_of';
-COMMENT ON FUNCTION rlrec.arms_of(text) IS 'the rows of an agent in the view rlrec.experiments; only for its owner';
+COMMENT ON FUNCTION rlrec.arms_of(text) IS 'the rows of an agent in the view rlrec.experiments that are not kept in rlrec.arm; only for its owner';
 
 CREATE VIEW rlrec.experiments WITH (security_barrier) AS
 SELECT a.name AS agent, e.*
 FROM rlrec.agents a
 CROSS JOIN LATERAL rlrec.arms_of(a.name) e
+WHERE pg_catalog.pg_has_role(a.owner, 'USAGE')
+UNION ALL
+SELECT a.name, e.experiment, e.arm, e.version, e.share, e.started_at, e.ended_at, e.users, e.decisions, e.mean, e.difference, e.lower, e.upper
+FROM rlrec.arm e
+JOIN rlrec.agent g ON g.id OPERATOR(pg_catalog.=) e.agent
+JOIN rlrec.agents a ON a.name OPERATOR(pg_catalog.=) g.name
 WHERE pg_catalog.pg_has_role(a.owner, 'USAGE');
 COMMENT ON VIEW rlrec.experiments IS 'what the arms of experiments came to, of the agents that you own; only matured decisions count';
 COMMENT ON COLUMN rlrec.experiments.mean IS 'reward of a decision';
@@ -133,4 +158,4 @@ RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rlrec_maintain_agent';
 COMMENT ON FUNCTION rlrec_maintain(text) IS
-'What the worker does for an attached agent about once a minute: rlrec_check_drift(), and the work of rlrec_trim_decisions(). Only for the owner.';
+'What the worker does for an attached agent about once a minute: rlrec_check_drift(), the work of rlrec_trim_decisions(), and to keep what ended experiments came to. Only for the owner.';

@@ -2,6 +2,9 @@
  * arms.c
  *	  rlrec.experiments: what the arms of experiments came to, with bounds that hold however often one looks.
  *
+ * That is computed from the log whenever somebody looks, until the experiment has ended and all of its decisions have matured: then it is kept, for
+ * decisions go by the agent's decision_retention.
+ *
  * The statistics of each arm are SQL's, over matured decisions of the experiment; of each user come the number of his decisions and the sum of
  * their rewards, and so the variance of the arm's mean with users as clusters. sequence.c has the bounds.
  */
@@ -17,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "evaluate/arms.h"
 #include "evaluate/matured.h"
 #include "evaluate/sequence.h"
 #include "learner/options.h"
@@ -25,7 +29,8 @@
 /* Each experiment's control comes before its other arms. */
 static const char arms[] =
 "WITH arm AS (SELECT e.id, e.started_at, e.ended_at, a.* FROM rlrec.experiment e, unnest(e.arms, e.models, e.versions, e.shares) AS"
-"  a(name, model, version, share) WHERE e.agent = $1),"
+"  a(name, model, version, share) WHERE e.agent = $1 AND NOT EXISTS (SELECT FROM rlrec.arm k WHERE k.experiment = e.id)"
+"  AND ($4 IS NULL OR e.ended_at <= $4)),"
 " decision AS (SELECT a.id, a.name, d.user_id, (SELECT coalesce(sum(o.reward), 0) FROM rlrec.outcome o WHERE o.decision = d.id) AS reward"
 "  FROM arm a JOIN rlrec.decision d ON d.agent = $1 AND d.arm = a.name AND d.model = a.model AND d.served_at >= greatest(a.started_at, $3)"
 "   AND d.served_at < least(a.ended_at, $2) AND NOT d.policy ? 'seeded'),"
@@ -48,29 +53,28 @@ float_of(Datum value, bool isnull)
 	return isnull ? 0 : DatumGetFloat8(value);
 }
 
-/* rlrec.arms_of(agent): the rows of an agent in rlrec.experiments */
-PG_FUNCTION_INFO_V1(rlrec_arms_of);
-Datum
-rlrec_arms_of(PG_FUNCTION_ARGS)
+typedef void (*ArmSink) (void *argument, Datum *values, bool *nulls);
+
+/* Hands out the arms of the agent's experiments that are not kept yet; ended: only of those that ended and all of whose decisions have matured. */
+static void
+compute_arms(const RlrecAgent *agent, bool ended, ArmSink sink, void *argument)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	RlrecAgent *agent = rlrec_agent_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
 	double		alpha = 1 - rlrec_option_real(agent->options, rlrec_agent_options, "deploy_confidence");
-	Oid			types[] = {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID};
-	Datum		arguments[3];
+	Oid			types[] = {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+	Datum		arguments[4];
 	TimestampTz since,
 				until;
 	RlrecClusteredMean control = {0};
 	int64		experiment = 0;
+	SPITupleTable *table;
 	uint64		n;
 
-	InitMaterializedSRF(fcinfo, 0);
 	rlrec_matured_range(agent, &since, &until);
 	arguments[0] = Int64GetDatum(agent->id);
-	arguments[1] = TimestampTzGetDatum(until);
+	arguments[1] = arguments[3] = TimestampTzGetDatum(until);
 	arguments[2] = TimestampTzGetDatum(since);
-	SPI_connect();
-	n = rlrec_catalog_execute(arms, lengthof(types), types, arguments, NULL);
+	n = rlrec_catalog_execute(arms, lengthof(types), types, arguments, ended ? "    " : "   n");
+	table = SPI_tuptable;
 	for (uint64 i = 0; i < n; i++)
 	{
 		Datum		values[ARM_N];
@@ -79,7 +83,7 @@ rlrec_arms_of(PG_FUNCTION_ARGS)
 		double		width;
 
 		for (int c = 0; c <= ARM_INDEPENDENT; c++)
-			values[c] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, c + 1, &nulls[c]);
+			values[c] = SPI_getbinval(table->vals[i], table->tupdesc, c + 1, &nulls[c]);
 		arm.n = DatumGetInt64(values[ARM_DECISIONS]);
 		arm.clusters = DatumGetInt64(values[ARM_USERS]);
 		arm.mean = float_of(values[ARM_MEAN], nulls[ARM_MEAN]);
@@ -100,8 +104,58 @@ rlrec_arms_of(PG_FUNCTION_ARGS)
 			nulls[ARM_LOWER] = nulls[ARM_UPPER] = isinf(width);
 		}
 		experiment = DatumGetInt64(values[ARM_EXPERIMENT]);
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		sink(argument, values, nulls);
 	}
+	SPI_freetuptable(table);
+}
+
+static void
+return_arm(void *argument, Datum *values, bool *nulls)
+{
+	ReturnSetInfo *result = argument;
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+insert_arm(void *argument, Datum *values, bool *nulls)
+{
+	static Oid	types[] = {INT8OID, INT8OID, TEXTOID, INT4OID, FLOAT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, FLOAT8OID, FLOAT8OID,
+	FLOAT8OID, FLOAT8OID};
+	const RlrecAgent *agent = argument;
+	Datum		arguments[1 + ARM_N];
+	char		null[1 + ARM_N];
+
+	StaticAssertDecl(lengthof(types) == 1 + ARM_N, "a type for each column");
+	arguments[0] = Int64GetDatum(agent->id);
+	null[0] = ' ';
+	for (int c = 0; c < ARM_N; c++)
+	{
+		arguments[1 + c] = values[c];
+		null[1 + c] = nulls[c] ? 'n' : ' ';
+	}
+	rlrec_catalog_execute("INSERT INTO rlrec.arm VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
+						  lengthof(types), types, arguments, null);
+}
+
+void
+rlrec_arms_keep(const RlrecAgent *agent)
+{
+	SPI_connect();
+	compute_arms(agent, true, insert_arm, unconstify(RlrecAgent *, agent));
+	SPI_finish();
+}
+
+/* rlrec.arms_of(agent) */
+PG_FUNCTION_INFO_V1(rlrec_arms_of);
+Datum
+rlrec_arms_of(PG_FUNCTION_ARGS)
+{
+	RlrecAgent *agent = rlrec_agent_get(text_to_cstring(PG_GETARG_TEXT_PP(0)), RLREC_AGENT_OWN);
+
+	InitMaterializedSRF(fcinfo, 0);
+	SPI_connect();
+	compute_arms(agent, false, return_arm, fcinfo->resultinfo);
 	SPI_finish();
 	return (Datum) 0;
 }

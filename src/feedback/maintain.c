@@ -9,6 +9,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "evaluate/arms.h"
 #include "evaluate/drift.h"
 #include "feedback/learn.h"
 #include "feedback/maintain.h"
@@ -21,6 +22,7 @@ rlrec_maintain(const RlrecAgent *agent)
 {
 	rlrec_online_maintain(agent);
 	(void) rlrec_drift_check(agent);
+	rlrec_arms_keep(agent);
 	SPI_connect();
 	(void) rlrec_decisions_trim(agent, TRIM);
 	SPI_finish();

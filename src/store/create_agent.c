@@ -234,7 +234,7 @@ static void
 delete_agent_rows(int64 id)
 {
 	static const char *const tables[] = {"model", "deployment", "training", "environment", "qtable", "episode", "transition",
-	"decision", "subscription", "watermark", "worker", "outcome", "experiment", "shadow", "learned", "seen", "sums"};
+	"decision", "subscription", "watermark", "worker", "outcome", "experiment", "arm", "shadow", "learned", "seen", "sums"};
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(id)};
 

@@ -74,7 +74,18 @@ SELECT is((SELECT round((upper - difference)::numeric, 9) FROM rlrec.experiments
 	'the bound is that by hand');
 
 SELECT is(rlrec_end_experiment('shop'), true, 'it is ended');
-SELECT is((SELECT count(*) FROM rlrec.experiments WHERE ended_at IS NOT NULL AND decisions > 0), 2::bigint, 'what it came to is kept');
+SELECT is((SELECT count(*) FROM rlrec.experiments WHERE ended_at IS NOT NULL AND decisions > 0), 2::bigint, 'what it came to is still told');
+CREATE TABLE came_to AS SELECT * FROM rlrec.experiments;
+SELECT rlrec_maintain('shop');
+SELECT is((SELECT count(*) FROM rlrec.arm), 0::bigint, 'and is not final while its decisions may not all have matured');
+UPDATE rlrec.experiment SET ended_at = now() - interval '10 min';
+UPDATE came_to SET ended_at = (SELECT ended_at FROM rlrec.experiment);
+SELECT rlrec_maintain('shop');
+BEGIN;
+DELETE FROM rlrec.decision;
+SELECT set_eq('SELECT * FROM rlrec.experiments', 'SELECT * FROM came_to', 'then it is kept, whatever becomes of the decisions');
+SELECT is((SELECT count(*) FROM rlrec.arms_of('shop')), 0::bigint, 'and not computed again');
+ROLLBACK;
 SELECT rlrec_serve(1, 1, 'shop');
 SELECT is((SELECT arm IS NULL AND version = 5 FROM rlrec.decisions ORDER BY id DESC LIMIT 1), true, 'everybody is served by the deployed version again');
 SELECT isnt(rlrec_experiment('shop', '{"control": 4, "new": 5}'), NULL, 'another');
