@@ -56,9 +56,9 @@ test/unit/online test/unit/policy_gradient: %: %.c $(ONLINE_SOURCES) $(wildcard 
 test/unit/explore: %: %.c $(wildcard src/policy/*.h src/tensor/random.h) src/policy/explore.c src/policy/slate.c
 	$(CC) $(CFLAGS) -O2 -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) $< src/policy/explore.c src/policy/slate.c -lm -o $@
 
-BANDIT_SOURCES = $(addprefix src/,learner/linear_bandit.c tensor/packed.c types/linear_statistics.c)
+BANDIT_SOURCES = $(addprefix src/,learner/linear_bandit.c tensor/blas.c tensor/kernels.c tensor/packed.c types/linear_statistics.c)
 test/unit/bandit: %: %.c $(BANDIT_SOURCES) $(wildcard src/*/*.h test/unit/*.h)
-	$(CC) $(CFLAGS) -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) $< $(BANDIT_SOURCES) -lm -o $@
+	$(CC) $(CFLAGS) -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) $< $(BANDIT_SOURCES) -lm -ldl -o $@
 
 test/unit/sequence: %: %.c src/evaluate/sequence.c $(wildcard src/*/*.h)
 	$(CC) $(CFLAGS) -O2 -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) $< src/evaluate/sequence.c -lm -o $@

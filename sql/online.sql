@@ -4,12 +4,14 @@ CREATE TABLE rlrec.sums (
 	agent bigint NOT NULL,
 	learner text COLLATE "C" NOT NULL,
 	statistics float8[] NOT NULL,
+	made float8[] NOT NULL,
 	PRIMARY KEY (agent, learner)
 );
-ALTER TABLE rlrec.sums ALTER COLUMN statistics SET STORAGE EXTERNAL;
+ALTER TABLE rlrec.sums ALTER COLUMN statistics SET STORAGE EXTERNAL, ALTER COLUMN made SET STORAGE EXTERNAL;
 COMMENT ON TABLE rlrec.sums IS 'what the linear learners of agents learned of events that the version was not trained on';
 COMMENT ON COLUMN rlrec.sums.learner IS 'linucb or lints: the agent''s, or a part of it';
 COMMENT ON COLUMN rlrec.sums.statistics IS 'as rlrec_linear_statistics() gives them';
+COMMENT ON COLUMN rlrec.sums.made IS 'what they come to with those of the version: noise, theta and the factor of its precision';
 REVOKE ALL ON rlrec.sums FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('rlrec.sums', '');
 

@@ -25,6 +25,8 @@
  * No event may be an error here, for the agent would not get past it. So discounts are logarithms, and what they would make underflow is 0.
  *
  * An event that seems to have come a little before the decision, as clocks differ and transactions take their time, is credited to it if to none.
+ *
+ * LIMIT makes the planner look up each decision: of a partitioned table it has no statistics, and would join with all of it.
  */
 static const char credit[] =
 "WITH event AS (SELECT * FROM unnest($2, $3, $4, $5, $6) AS e(user_id, item, at, decision, reward)),"
@@ -38,8 +40,8 @@ static const char credit[] =
 " WHERE e.decision = 0"
 " UNION ALL"
 " SELECT d.id, s.place, e.at, greatest(e.at - d.served_at, '0'), e.reward"
-" FROM event e JOIN rlrec.decision d ON d.id = e.decision AND d.agent = $1, unnest(d.slate) WITH ORDINALITY AS s(choice, place)"
-" WHERE d.shortlist[s.choice] = e.item),"
+" FROM event e, LATERAL (SELECT * FROM rlrec.decision WHERE id = e.decision AND agent = $1 LIMIT 1) d,"
+"  unnest(d.slate) WITH ORDINALITY AS s(choice, place) WHERE d.shortlist[s.choice] = e.item),"
 " discounted AS (SELECT id, place, at, reward, $8 * least(extract(epoch FROM delay)::float8 / $7, 1) + $9 * (place - 1) AS discount FROM credited)"
 " INSERT INTO rlrec.outcome AS o (decision, place, agent, reward, events, first_at)"
 " SELECT id, place, $1, sum(CASE WHEN discount > -300 THEN reward * exp(discount) ELSE 0 END), count(*), min(at)"

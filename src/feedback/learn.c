@@ -548,6 +548,13 @@ rlrec_online_learn(const RlrecAgent *agent, const RlrecFeedbackEvent *events, in
 			read_told(&learner);
 		}
 		learn_told(&learner, events, n);
+		foreach(cell, learner.parts)
+		{
+			const RlrecModel *part = lfirst(cell);
+
+			if (part->learner->learned != NULL)
+				part->learner->learned(part, &learner.rows->learned);
+		}
 		rlrec_cache_release(learner.model);
 	}
 	rlrec_online_store(learner.rows);

@@ -49,7 +49,14 @@ typedef struct RlrecLearnedCounts
 	const RlrecNewItem *new_item;	/* those above 0, highest first */
 } RlrecLearnedCounts;
 
-typedef void *(*RlrecMake) (const void *argument, const double *sums);
+/* What a learner adds up of events, and what it makes of that after each batch for those that are served. */
+typedef struct RlrecLearnedSums
+{
+	int			n;
+	double	   *sum;			/* [n] */
+	int			m;
+	double	   *made;			/* [m] */
+} RlrecLearnedSums;
 
 typedef struct RlrecLearned
 {
@@ -59,14 +66,11 @@ typedef struct RlrecLearned
 	/* NULL when there are none; only for serving. */
 	const RlrecLearnedCounts *(*counts) (struct RlrecLearned *learned, int part);
 
-	/* The n sums of a learner, a static name, to be added to; at first 0. Only for learning. */
-	double	   *(*sums) (struct RlrecLearned *learned, const char *learner, int n);
+	/* Those of a learner, a static name: at first 0. NULL when there are none, and none are to be created. Only for learning. */
+	RlrecLearnedSums *(*sums) (struct RlrecLearned *learned, const char *learner, int n, int m, bool create);
 
-	/*
-	 * What make() makes of them with palloc, NULL where there are none: kept by the session while they stay the same, and valid until the next
-	 * call of this or counts(). Only for serving.
-	 */
-	const void *(*made) (struct RlrecLearned *learned, const char *learner, int n, RlrecMake make, const void *argument);
+	/* made[m] of them, valid until the next call of this or counts(); NULL when there are none. Only for serving. */
+	const double *(*made) (struct RlrecLearned *learned, const char *learner, int m);
 
 	int64		users;			/* that had an item, more than in training */
 	int64		newest;			/* time of the latest event learned */

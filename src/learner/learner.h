@@ -106,6 +106,9 @@ typedef struct RlrecLearner
 	 */
 	void		(*learn) (const RlrecModel *model, const RlrecLesson *lesson, RlrecLearned *learned);
 
+	/* After a batch of events: makes of the learner's sums what score() takes of them. May be NULL. */
+	void		(*learned) (const RlrecModel *model, RlrecLearned *learned);
+
 	/* Appends what fitting came to, for people: members of a JSON object, each with a comma before it. May be NULL. */
 	void		(*describe) (const RlrecModel *model, StringInfo json);
 

@@ -334,6 +334,12 @@ fit_linear(const RlrecFit *fit, const char *prefix, RlrecTensors *tensors)
 
 /* ---------------------------------------------------------------- learning between trainings */
 
+static RlrecLearnedSums *
+sums_of(const RlrecModel *model, int d, RlrecLearned *learned, bool create)
+{
+	return learned->sums(learned, model->learner->name, (int) rlrec_linear_numbers(d), (int) LINEAR_NUMBERS(d), create);
+}
+
 /* An event is observed with the profile that the events before it give; an item that the version does not know is not described. */
 static void
 learn(const RlrecModel *model, const RlrecLesson *lesson, RlrecLearned *learned)
@@ -342,7 +348,7 @@ learn(const RlrecModel *model, const RlrecLesson *lesson, RlrecLearned *learned)
 	Items		items;
 	Profile		profile;
 	Description description;
-	double	   *sums;
+	RlrecLearnedSums *sums;
 
 	if (event->item < 0)
 		return;
@@ -352,38 +358,37 @@ learn(const RlrecModel *model, const RlrecLesson *lesson, RlrecLearned *learned)
 		if (lesson->after[i].item >= 0 && lesson->after[i].reward > 0)
 			add_to_profile(&items, lesson->after[i].item, lesson->after[i].reward, &profile);
 	description = make_description(&items);
-	sums = learned->sums(learned, model->learner->name, (int) rlrec_linear_numbers(DIMENSION(items.n_features)));
+	sums = sums_of(model, DIMENSION(items.n_features), learned, true);
 	observe_event(&items, &profile, event->item, event->reward, rlrec_option_int(learned->options, options, "negatives"),
-				  rlrec_random_key(rlrec_option_int(learned->options, options, "seed"), 1), (uint64) sums[RLREC_LINEAR_ROWS],
-				  &description, sums);
+				  rlrec_random_key(rlrec_option_int(learned->options, options, "seed"), 1), (uint64) sums->sum[RLREC_LINEAR_ROWS],
+				  &description, sums->sum);
 }
 
-/* RlrecMake of a model: the numbers of Linear with what was learned since, NULL where rounding makes that singular. */
-static void *
-fit_since(const void *argument, const double *sums)
+/* What the version and the sums come to together; where rounding makes that singular, the version alone. */
+static void
+learned(const RlrecModel *model, RlrecLearned *learned)
 {
-	const RlrecModel *model = argument;
 	int			d = DIMENSION(open_items(model).n_features);
 	size_t		n = rlrec_linear_numbers(d);
+	RlrecLearnedSums *sums = sums_of(model, d, learned, false);
 	const double *version = rlrec_model_data(model, "statistics", RLREC_F64, n);
-	double	   *statistics = palloc(n * sizeof(double));
-	double	   *linear = palloc(LINEAR_NUMBERS(d) * sizeof(double));
+	double	   *statistics;
 
+	if (sums == NULL)
+		return;
+	statistics = palloc_extended(n * sizeof(double), MCXT_ALLOC_HUGE);
 	for (size_t i = 0; i < n; i++)
-		statistics[i] = version[i] + sums[i];
-	if (!fit_statistics(d, statistics, *(const double *) rlrec_model_data(model, "lambda", RLREC_F64, 1), linear))
-		linear = NULL;
+		statistics[i] = version[i] + sums->sum[i];
+	if (!fit_statistics(d, statistics, *(const double *) rlrec_model_data(model, "lambda", RLREC_F64, 1), sums->made))
+		memcpy(sums->made, rlrec_model_data(model, "linear", RLREC_F64, LINEAR_NUMBERS(d)), LINEAR_NUMBERS(d) * sizeof(double));
 	pfree(statistics);
-	return linear;
 }
 
 static Linear
 linear_of(const RlrecModel *model, int d, RlrecLearned *learned)
 {
-	const double *numbers = NULL;
+	const double *numbers = learned ? learned->made(learned, model->learner->name, (int) LINEAR_NUMBERS(d)) : NULL;
 
-	if (learned != NULL)
-		numbers = learned->made(learned, model->learner->name, (int) rlrec_linear_numbers(d), fit_since, model);
 	if (numbers == NULL)
 		numbers = rlrec_model_data(model, "linear", RLREC_F64, LINEAR_NUMBERS(d));
 	return (Linear) {numbers[0], numbers + 1, numbers + 1 + d};
@@ -468,6 +473,7 @@ const RlrecLearner rlrec_linucb = {
 	.obstacle = obstacle,
 	.fit = fit_linear,
 	.learn = learn,
+	.learned = learned,
 	.score = score,
 	.when_named = true,
 	.describe = describe,
@@ -482,6 +488,7 @@ const RlrecLearner rlrec_lints = {
 	.obstacle = obstacle,
 	.fit = fit_linear,
 	.learn = learn,
+	.learned = learned,
 	.score = score,
 	.when_named = true,
 	.describe = describe,

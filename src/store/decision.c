@@ -146,7 +146,7 @@ delete_old(const RlrecAgent *agent, double seconds, int most)
 							  " ORDER BY served_at LIMIT 1", 2, types, values, NULL) > 0)
 		values[3] = Int64GetDatum(rlrec_decision_partition_low(DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull))));
 	SPI_freetuptable(SPI_tuptable);
-	return (int64) rlrec_catalog_execute("WITH old AS (DELETE FROM rlrec.decision WHERE id = ANY (ARRAY("
+	return (int64) rlrec_catalog_execute("WITH old AS (DELETE FROM rlrec.decision WHERE id < $4 AND id = ANY (ARRAY("
 										 "SELECT id FROM rlrec.decision WHERE agent = $1 AND id < $4"
 										 " AND served_at < pg_catalog.now() - pg_catalog.make_interval(secs => $2)"
 										 " ORDER BY served_at LIMIT $3)) RETURNING id),"
@@ -163,9 +163,7 @@ rlrec_decisions_trim(const RlrecAgent *agent, int most)
 
 	rlrec_decision_partition_make();
 	n = rlrec_decision_partition_drop();
-	if (n >= 0)
-		return n;
-	return seconds > 0 ? delete_old(agent, seconds, most) : 0;
+	return n > 0 || seconds <= 0 ? n : delete_old(agent, seconds, most);
 }
 
 /* rlrec_trim_decisions(agent, most) */

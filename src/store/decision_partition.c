@@ -4,30 +4,35 @@
  *
  * Ids ascend with time, so partitions are ranges of ids, which also keeps the primary key. Those that setting rlrec.decision_partition asks for
  * are made ahead, when an agent's decisions are trimmed; what none of them is for goes to the default partition, rlrec.decision_rest, which alone
- * belongs to the extension. To make one the default partition is locked, to drop one all of them: never waited for behind those who
- * are serving, who would then wait behind us.
+ * belongs to the extension. To make one the default partition is locked, to drop one the table. Those who serve queue behind us, so each is one
+ * attempt, in a subtransaction, that gives up as soon as it has waited for a lock for LOCK_WAIT. The table is locked before its partitions, as
+ * by everyone.
  */
 #include "postgres.h"
 
 #include <limits.h>
 
 #include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
+#include "utils/resowner.h"
 
 #include "store/agent.h"
 #include "store/catalog.h"
 #include "store/decision_partition.h"
 
-#define TRIES 20				/* of 10 ms, for a lock */
+#define LOCK_WAIT 200			/* ms */
 
 static int	partition_size;
 
@@ -73,6 +78,23 @@ find_partition(Relation table, int64 id)
 	return partitions->oids[index];
 }
 
+/* A row is written as the table's columns are: others may have attached a partition that is not like it. */
+static void
+check_partition(Relation table, Relation partition)
+{
+	TupleDesc	ours = RelationGetDescr(table);
+	TupleDesc	its = RelationGetDescr(partition);
+	bool		alike = partition->rd_rel->relkind == RELKIND_RELATION && partition->rd_rel->relam == HEAP_TABLE_AM_OID && its->natts == ours->natts;
+
+	for (int i = 0; alike && i < ours->natts; i++)
+		alike = strcmp(NameStr(TupleDescAttr(ours, i)->attname), NameStr(TupleDescAttr(its, i)->attname)) == 0;
+	if (!alike)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("partition \"%s\" of rlrec.decision is not a plain table with the same columns in the same order", RelationGetRelationName(partition)),
+				 errhint("Detach it; setting rlrec.decision_partition makes partitions.")));
+}
+
 Relation
 rlrec_decision_partition_open(int64 id)
 {
@@ -92,6 +114,7 @@ rlrec_decision_partition_open(int64 id)
 		if (partition != NULL)
 			table_close(partition, RowExclusiveLock);
 	}
+	check_partition(table, partition);
 	table_close(table, NoLock);
 	return partition;
 }
@@ -149,25 +172,18 @@ last_id(void)
 	return query_int64("SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM rlrec.decision_id_seq", 0, NULL, NULL);
 }
 
-static bool
-lock_soon(Oid relation)
-{
-	for (int i = 0; i < TRIES; i++)
-	{
-		if (ConditionalLockRelationOid(relation, AccessExclusiveLock))
-			return true;
-		CHECK_FOR_INTERRUPTS();
-		pg_usleep(10000);
-	}
-	return false;
-}
-
 /* ---------------------------------------------------------------- making and dropping */
 
+/* As the default partition is, whatever the caller's settings are. */
 static void
 make_partition(int64 low, int64 high)
 {
-	rlrec_catalog_execute(psprintf("CREATE TABLE rlrec.decision_%lld (LIKE rlrec.decision_rest INCLUDING ALL)", (long long) low), 0, NULL, NULL, NULL);
+	int			level = NewGUCNestLevel();
+
+	(void) set_config_option("default_tablespace", "", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	rlrec_catalog_execute(psprintf("CREATE TABLE rlrec.decision_%lld (LIKE rlrec.decision_rest INCLUDING ALL) USING heap", (long long) low),
+						  0, NULL, NULL, NULL);
+	AtEOXact_GUC(true, level);
 	rlrec_catalog_execute(psprintf("REVOKE ALL ON rlrec.decision_%lld FROM PUBLIC", (long long) low), 0, NULL, NULL, NULL);
 	rlrec_catalog_execute(psprintf("ALTER TABLE rlrec.decision ATTACH PARTITION rlrec.decision_%lld FOR VALUES FROM (%lld) TO (%lld)",
 								   (long long) low, (long long) low, (long long) high), 0, NULL, NULL, NULL);
@@ -185,20 +201,74 @@ made_up_to(void)
 	return high;
 }
 
-/* A partition that nothing is written to yet is ready, so that there is time to make the next. */
-void
-rlrec_decision_partition_make(void)
+/* The result of a job, which is undone where that is negative, or it waits for a lock too long: then -1. */
+static int64
+attempt(int64 (*job) (void))
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int			lock_timeout = LockTimeout;
+	volatile int64 result = -1;
+
+	/* An older snapshot does not show what others have served. */
+	if (IsolationUsesXactSnapshot())
+		return -1;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		LockTimeout = LOCK_WAIT;
+		result = job();
+		LockTimeout = lock_timeout;
+		if (result >= 0)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		LockTimeout = lock_timeout;
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+			ReThrowError(error);
+		FreeErrorData(error);
+		result = -1;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return result;
+}
+
+static int64
+make(void)
 {
 	int64		made;
 
-	if (partition_size == 0 || made_up_to() - last_id() >= partition_size || !lock_soon(rlrec_catalog_relation("decision_rest")))
-		return;
-	made = Max(made_up_to(), last_id());	/* as it is under the lock */
+	LockRelationOid(rlrec_catalog_relation("decision"), ShareUpdateExclusiveLock);
+	LockRelationOid(rlrec_catalog_relation("decision_rest"), AccessExclusiveLock);
+	made = Max(made_up_to(), last_id());
 	while (made - last_id() < partition_size)
 	{
 		make_partition(made + 1, made + 1 + partition_size);
 		made += partition_size;
 	}
+	return 0;
+}
+
+/* A partition that nothing is written to yet is ready, so that there is time to make the next. */
+void
+rlrec_decision_partition_make(void)
+{
+	if (partition_size > 0 && made_up_to() - last_id() < partition_size)
+		(void) attempt(make);
 }
 
 /* Whether all decisions of the partition are older than their agents keep them. */
@@ -224,32 +294,60 @@ is_expired(const char *partition)
 	return expired;
 }
 
-int64
-rlrec_decision_partition_drop(void)
+/* The oldest partition when it is full; false when there is none. */
+static bool
+find_oldest(Range *oldest)
 {
 	int			n;
 	Range	   *ranges = read_ranges(&n);
+	bool		found = n > 0 && ranges[0].high - 1 <= last_id();
+
+	if (found)
+		*oldest = ranges[0];
+	pfree(ranges);
+	return found;
+}
+
+/* What takes time comes before the lock, for it is undone if there is no lock. */
+static int64
+drop(void)
+{
+	Range		oldest;
+	Range		locked;
 	Oid			types[] = {INT8OID, INT8OID};
 	Datum		values[2];
 	char	   *name;
 	int64		decisions;
 
-	if (n == 0 || ranges[0].high - 1 > last_id())
+	if (!find_oldest(&oldest))
 		return -1;
-	name = get_rel_name(ranges[0].oid);
+	LockRelationOid(rlrec_catalog_relation("decision"), AccessShareLock);
+	name = get_rel_name(oldest.oid);
 	if (name == NULL)
 		return -1;				/* dropped by others */
-	name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(ranges[0].oid)), name);
+	name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(oldest.oid)), name);
 	if (!is_expired(name))
 		return -1;
-	if (!lock_soon(ranges[0].oid) || !lock_soon(rlrec_catalog_relation("decision")))
-		return 0;
-	values[0] = Int64GetDatum(ranges[0].low);
-	values[1] = Int64GetDatum(ranges[0].high);
+	values[0] = Int64GetDatum(oldest.low);
+	values[1] = Int64GetDatum(oldest.high);
 	decisions = query_int64(psprintf("SELECT count(*) FROM %s", name), 0, NULL, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.outcome WHERE decision >= $1 AND decision < $2", 2, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.shadow WHERE decision >= $1 AND decision < $2", 2, types, values, NULL);
+
+	LockRelationOid(rlrec_catalog_relation("decision"), AccessExclusiveLock);
+	if (!find_oldest(&locked) || locked.oid != oldest.oid || !is_expired(name))
+		return -1;				/* somebody committed a decision or dropped it meanwhile */
 	rlrec_catalog_execute(psprintf("DROP TABLE %s", name), 0, NULL, NULL, NULL);
-	pfree(ranges);
 	return decisions;
+}
+
+int64
+rlrec_decision_partition_drop(void)
+{
+	int64		n;
+
+	do
+		n = attempt(drop);
+	while (n == 0);				/* an empty one */
+	return Max(n, 0);
 }

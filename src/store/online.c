@@ -94,8 +94,7 @@ typedef struct KeptRow
 typedef struct KeptSums
 {
 	const char *learner;
-	int			n;
-	double	   *sums;
+	RlrecLearnedSums sums;		/* sum NULL when there are none, and none were asked to be made */
 } KeptSums;
 
 typedef struct RlrecOnlineState
@@ -181,12 +180,10 @@ learning_row(RlrecLearned *learned, int part, const char *name, int length, bool
 	return kept->row;
 }
 
-static double *
-learning_sums(RlrecLearned *learned, const char *learner, int n)
+static KeptSums *
+keep_sums(RlrecOnlineRows *rows, const char *learner, int n, int m)
 {
-	RlrecOnlineRows *rows = (RlrecOnlineRows *) learned;
 	RlrecOnlineState *state = rows->state;
-	MemoryContext outer;
 	KeptSums   *kept;
 	ListCell   *cell;
 
@@ -194,16 +191,27 @@ learning_sums(RlrecLearned *learned, const char *learner, int n)
 	{
 		kept = lfirst(cell);
 		if (kept->learner == learner)
-			return kept->sums;
+			return kept;
 	}
-	outer = MemoryContextSwitchTo(state->context);
 	kept = palloc(sizeof(KeptSums));
-	*kept = (KeptSums) {learner, n, state->snapshot ? rlrec_sums_read(rows->agent, learner, n, state->snapshot) : NULL};
-	if (kept->sums == NULL)
-		kept->sums = palloc0(mul_size(n, sizeof(double)));
+	*kept = (KeptSums) {learner, {n, NULL, m, palloc0(mul_size(m, sizeof(double)))}};
+	if (state->snapshot != NULL)
+		kept->sums.sum = rlrec_sums_read(rows->agent, learner, RLREC_SUMS_STATISTICS, n, state->snapshot);
 	state->sums = lappend(state->sums, kept);
+	return kept;
+}
+
+static RlrecLearnedSums *
+learning_sums(RlrecLearned *learned, const char *learner, int n, int m, bool create)
+{
+	RlrecOnlineRows *rows = (RlrecOnlineRows *) learned;
+	MemoryContext outer = MemoryContextSwitchTo(rows->state->context);
+	KeptSums   *kept = keep_sums(rows, learner, n, m);
+
+	if (kept->sums.sum == NULL && create)
+		kept->sums.sum = palloc0(mul_size(n, sizeof(double)));
 	MemoryContextSwitchTo(outer);
-	return kept->sums;
+	return kept->sums.sum ? &kept->sums : NULL;
 }
 
 static void
@@ -335,7 +343,8 @@ rlrec_online_store(RlrecOnlineRows *rows)
 	{
 		const KeptSums *kept = lfirst(cell);
 
-		rlrec_sums_write(rows->agent, kept->learner, kept->n, kept->sums);
+		if (kept->sums.sum != NULL)
+			rlrec_sums_write(rows->agent, kept->learner, &kept->sums);
 	}
 	CommandCounterIncrement();
 	store_head(rows);
@@ -419,7 +428,7 @@ typedef struct Reader
 	HeadKey		head;
 } Reader;
 
-/* What this session made of the rows of agents. */
+/* What this session has read of the rows of agents. */
 #define KEPT 16
 
 typedef struct Kept
@@ -508,26 +517,18 @@ read_counts(Reader *reader, const void *argument)
 	return any ? counts : NULL;
 }
 
-typedef struct OfSums
+typedef struct OfLearner
 {
 	const char *learner;
-	int			n;
-	RlrecMake	make;
-	const void *argument;
-} OfSums;
+	int			m;
+} OfLearner;
 
 static void *
-make_of_sums(Reader *reader, const void *argument)
+read_made(Reader *reader, const void *argument)
 {
-	const OfSums *of = argument;
-	double	   *sums = rlrec_sums_read(reader->head.agent, of->learner, of->n, GetActiveSnapshot());
-	void	   *made;
+	const OfLearner *of = argument;
 
-	if (sums == NULL)
-		return NULL;
-	made = of->make(of->argument, sums);
-	pfree(sums);
-	return made;
+	return rlrec_sums_read(reader->head.agent, of->learner, RLREC_SUMS_MADE, of->m, GetActiveSnapshot());
 }
 
 static bool
@@ -537,9 +538,9 @@ same_head(const HeadKey *a, const HeadKey *b)
 		ItemPointerEquals(unconstify(ItemPointerData *, &a->place), unconstify(ItemPointerData *, &b->place));
 }
 
-/* What make() makes of the rows, which this session keeps. */
+/* What read() reads of the rows, which this session keeps. */
 static void *
-keep(Reader *reader, int part, const char *learner, void *(*make) (Reader *reader, const void *argument), const void *argument)
+keep(Reader *reader, int part, const char *learner, void *(*read) (Reader *reader, const void *argument), const void *argument)
 {
 	Kept		fresh = {.head = reader->head, .part = part, .learner = learner};
 	Kept	   *place = &kept_values[0];
@@ -562,7 +563,7 @@ keep(Reader *reader, int part, const char *learner, void *(*make) (Reader *reade
 	}
 	fresh.context = AllocSetContextCreate(CurrentMemoryContext, "rlrec learned", ALLOCSET_DEFAULT_SIZES);
 	outer = MemoryContextSwitchTo(fresh.context);
-	fresh.value = make(reader, argument);
+	fresh.value = read(reader, argument);
 	MemoryContextSwitchTo(outer);
 
 	/* Nothing can fail from here on. */
@@ -600,12 +601,12 @@ serving_counts(RlrecLearned *learned, int part)
 	return copy;
 }
 
-static const void *
-serving_made(RlrecLearned *learned, const char *learner, int n, RlrecMake make, const void *argument)
+static const double *
+serving_made(RlrecLearned *learned, const char *learner, int m)
 {
-	OfSums		of = {learner, n, make, argument};
+	OfLearner	of = {learner, m};
 
-	return keep((Reader *) learned, 0, learner, make_of_sums, &of);
+	return keep((Reader *) learned, 0, learner, read_made, &of);
 }
 
 RlrecLearned *

@@ -17,12 +17,6 @@
 #include "store/catalog.h"
 #include "store/sums.h"
 
-/* Columns, in the order of sql/online.sql. */
-enum
-{
-	SUMS_AGENT = 1, SUMS_LEARNER, SUMS_STATISTICS
-};
-
 static double *
 numbers_of(const ArrayType *array, int n)
 {
@@ -38,7 +32,7 @@ numbers_of(const ArrayType *array, int n)
 }
 
 double *
-rlrec_sums_read(int64 agent, const char *learner, int n, Snapshot snapshot)
+rlrec_sums_read(int64 agent, const char *learner, RlrecSumsColumn column, int n, Snapshot snapshot)
 {
 	Relation	table = table_open(rlrec_catalog_relation("sums"), AccessShareLock);
 	double	   *sums = NULL;
@@ -46,14 +40,14 @@ rlrec_sums_read(int64 agent, const char *learner, int n, Snapshot snapshot)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	ScanKeyInit(&keys[0], SUMS_AGENT, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(agent));
-	ScanKeyInit(&keys[1], SUMS_LEARNER, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(learner));
+	ScanKeyInit(&keys[0], RLREC_SUMS_AGENT, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(agent));
+	ScanKeyInit(&keys[1], RLREC_SUMS_LEARNER, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(learner));
 	scan = systable_beginscan(table, rlrec_catalog_relation("sums_pkey"), true, snapshot, 2, keys);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
 		bool		isnull;
-		ArrayType  *array = DatumGetArrayTypePCopy(heap_getattr(tuple, SUMS_STATISTICS, RelationGetDescr(table), &isnull));
+		ArrayType  *array = DatumGetArrayTypePCopy(heap_getattr(tuple, column, RelationGetDescr(table), &isnull));
 
 		sums = numbers_of(array, n);
 		pfree(array);
@@ -63,20 +57,29 @@ rlrec_sums_read(int64 agent, const char *learner, int n, Snapshot snapshot)
 	return sums;
 }
 
-void
-rlrec_sums_write(int64 agent, const char *learner, int n, const double *sums)
+static Datum
+array_of(int n, const double *numbers)
 {
 	ArrayType  *array = (ArrayType *) palloc0(ARR_OVERHEAD_NONULLS(1) + n * sizeof(double));
-	Oid			types[] = {INT8OID, TEXTOID, FLOAT8ARRAYOID};
-	Datum		values[] = {Int64GetDatum(agent), CStringGetTextDatum(learner), PointerGetDatum(array)};
 
 	SET_VARSIZE(array, ARR_OVERHEAD_NONULLS(1) + n * sizeof(double));
 	array->ndim = 1;
 	array->elemtype = FLOAT8OID;
 	ARR_DIMS(array)[0] = n;
 	ARR_LBOUND(array)[0] = 1;
-	memcpy(ARR_DATA_PTR(array), sums, n * sizeof(double));
-	rlrec_catalog_execute("INSERT INTO rlrec.sums (agent, learner, statistics) VALUES ($1, $2, $3)"
-						  " ON CONFLICT (agent, learner) DO UPDATE SET statistics = EXCLUDED.statistics", 3, types, values, NULL);
-	pfree(array);
+	memcpy(ARR_DATA_PTR(array), numbers, n * sizeof(double));
+	return PointerGetDatum(array);
+}
+
+void
+rlrec_sums_write(int64 agent, const char *learner, const RlrecLearnedSums *sums)
+{
+	Oid			types[] = {INT8OID, TEXTOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID};
+	Datum		values[] = {Int64GetDatum(agent), CStringGetTextDatum(learner), array_of(sums->n, sums->sum), array_of(sums->m, sums->made)};
+
+	rlrec_catalog_execute("INSERT INTO rlrec.sums (agent, learner, statistics, made) VALUES ($1, $2, $3, $4)"
+						  " ON CONFLICT (agent, learner) DO UPDATE SET statistics = EXCLUDED.statistics, made = EXCLUDED.made",
+						  4, types, values, NULL);
+	pfree(DatumGetPointer(values[2]));
+	pfree(DatumGetPointer(values[3]));
 }

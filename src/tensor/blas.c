@@ -57,6 +57,7 @@ static struct
 	void		(*trtri) (const char *triangle, const char *diagonal, const int *n, float *a, const int *lda, int *info, size_t,
 						  size_t);
 	void		(*lauum) (const char *triangle, const int *n, float *a, const int *lda, int *info, size_t);
+	void		(*dpotrf) (const char *triangle, const int *n, double *a, const int *lda, int *info, size_t);
 }			blas;
 
 static void
@@ -73,7 +74,8 @@ find_symbols(void *library)
 		{"spotrf_", (void **) &blas.potrf},
 		{"spotrs_", (void **) &blas.potrs},
 		{"strtri_", (void **) &blas.trtri},
-		{"slauum_", (void **) &blas.lauum}
+		{"slauum_", (void **) &blas.lauum},
+		{"dpotrf_", (void **) &blas.dpotrf}
 	};
 
 	for (int i = 0; i < (int) lengthof(symbols); i++)
@@ -281,4 +283,14 @@ rlrec_solve(int n, float *a, int lda, float *b)
 		return false;
 	blas.potrs("U", &n, &sides, a, &lda, b, &n, &info, 1);
 	return info == 0 && isfinite(rlrec_dot(n, b, b));
+}
+
+bool
+rlrec_cholesky(int n, double *l)
+{
+	int			info;
+
+	rlrec_blas_load();
+	blas.dpotrf("L", &n, l, &n, &info, 1);
+	return info == 0;
 }

@@ -39,4 +39,10 @@ extern bool rlrec_invert(int n, float *a, int lda, void (*progress) (int64 done,
  */
 extern bool rlrec_solve(int n, float *a, int lda, float *b);
 
+/*
+ * The lower triangle of l (n,n), column-major, in double precision: replaced by L of l = L L^T; false when it is not positive definite. In one
+ * call: n is 2048 at most, 0.1 s.
+ */
+extern bool rlrec_cholesky(int n, double *l);
+
 #endif							/* RLREC_BLAS_H */

@@ -11,11 +11,15 @@
 
 #include "miscadmin.h"
 
+#include "tensor/blas.h"
 #include "tensor/lanes.h"
 #include "tensor/packed.h"
 
 /* Partial sums of a dot product, always added up in the same order. */
 #define SUMS 8
+
+/* Up to here a factor is made in place, within some 4 ms. */
+#define SMALL 256
 
 DISPATCHED void
 rlrec_axpy_double(size_t n, double alpha, const double *x, double *y)
@@ -46,8 +50,15 @@ rlrec_packed_add(int n, double alpha, const double *x, double *a)
 			rlrec_axpy_double(n - i, alpha * x[i], x + i, a);
 }
 
-bool
-rlrec_packed_factor(int n, double scale, const double *a, double ridge, double *r)
+/* Whether a pivot, the square of r's diagonal, is more than what rounding has left, which counts for nothing. */
+static bool
+is_pivot(int n, double pivot, double diagonal)
+{
+	return pivot > n * DBL_EPSILON * diagonal && !isinf(pivot);
+}
+
+static bool
+factor_small(int n, double scale, const double *a, double ridge, double *r)
 {
 	for (size_t i = 0; i < rlrec_packed_size(n); i++)
 		r[i] = scale * a[i];
@@ -56,11 +67,9 @@ rlrec_packed_factor(int n, double scale, const double *a, double ridge, double *
 	for (int k = 0; k < n; k++)
 	{
 		double	   *row = r + rlrec_packed_row(n, k);
-		double		diagonal = scale * a[rlrec_packed_row(n, k)] + ridge;
 		double		pivot = sqrt(row[0]);
 
-		CHECK_FOR_INTERRUPTS();
-		if (!(row[0] > n * DBL_EPSILON * diagonal) || isinf(row[0]))	/* what rounding has left counts for nothing */
+		if (!is_pivot(n, row[0], scale * a[rlrec_packed_row(n, k)] + ridge))
 			return false;
 		row[0] = pivot;
 		for (int j = 1; j < n - k; j++)
@@ -69,6 +78,42 @@ rlrec_packed_factor(int n, double scale, const double *a, double ridge, double *
 			rlrec_axpy_double(n - k - i, -row[i], row + i, r + rlrec_packed_row(n, k + i));
 	}
 	return true;
+}
+
+/* By LAPACK, whose lower triangle in columns is ours in rows */
+static bool
+factor_large(int n, double scale, const double *a, double ridge, double *r)
+{
+	double	   *full = palloc_extended((size_t) n * n * sizeof(double), MCXT_ALLOC_HUGE);
+	bool		done;
+
+	for (int k = 0; k < n; k++)
+	{
+		const double *row = a + rlrec_packed_row(n, k);
+		double	   *column = full + (size_t) k * n + k;
+
+		for (int j = 0; j < n - k; j++)
+			column[j] = scale * row[j];
+		column[0] += ridge;
+	}
+	CHECK_FOR_INTERRUPTS();
+	done = rlrec_cholesky(n, full);
+	CHECK_FOR_INTERRUPTS();
+	for (int k = 0; k < n && done; k++)
+	{
+		const double *column = full + (size_t) k * n + k;
+
+		memcpy(r + rlrec_packed_row(n, k), column, (n - k) * sizeof(double));
+		done = is_pivot(n, column[0] * column[0], scale * a[rlrec_packed_row(n, k)] + ridge);
+	}
+	pfree(full);
+	return done;
+}
+
+bool
+rlrec_packed_factor(int n, double scale, const double *a, double ridge, double *r)
+{
+	return n <= SMALL ? factor_small(n, scale, a, ridge, r) : factor_large(n, scale, a, ridge, r);
 }
 
 /* row[n] and x[n], rotated so that the sum of their squares stays, number by number */
