@@ -17,6 +17,7 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/transam.h"
+#include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -25,6 +26,7 @@
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "data/intern.h"
 #include "data/rewards.h"
@@ -34,6 +36,7 @@
 #include "store/catalog.h"
 #include "store/event_stream.h"
 #include "store/events.h"
+#include "store/id_reader.h"
 #include "store/online.h"
 #include "store/reward.h"
 #include "store/state_key.h"
@@ -41,6 +44,10 @@
 
 /* Of the events before one that is learned, and of those after it, learners see this many: of a user who has more, the nearest. */
 #define MOST 10000
+
+/* So many logs are read by one query, unless their users have more events than this on average. */
+#define TOGETHER 1000
+#define MOST_TOGETHER 1000
 
 /* An item that some event has. */
 typedef struct LoggedItem
@@ -62,6 +69,7 @@ typedef struct Place
 typedef struct UserLog
 {
 	char	   *user;
+	bool		alone;			/* read by a query of its own, if at all */
 	int			n;
 	int			room;
 	Place	   *place;			/* [n] */
@@ -89,6 +97,9 @@ typedef struct Learner
 	int32		n_logs;
 	int32		logs_room;
 	UserLog    *logs;
+	bool		together;		/* logs are being read by one query, of which */
+	int64		left;			/* so many events more may come */
+	bool		stop;			/* and this ends it */
 	MemoryContext context;		/* of the above */
 } Learner;
 
@@ -127,7 +138,7 @@ log_of_user(Learner *learner, const char *user, size_t length)
 			learner->logs_room *= 2;
 			learner->logs = repalloc_huge(learner->logs, learner->logs_room * sizeof(UserLog));
 		}
-		learner->logs[learner->n_logs++] = (UserLog) {pnstrdup(user, length), 0, 0, NULL};
+		learner->logs[learner->n_logs++] = (UserLog) {pnstrdup(user, length), false, 0, 0, NULL};
 	}
 	MemoryContextSwitchTo(outer);
 	return &learner->logs[number];
@@ -147,9 +158,14 @@ collect(void *argument, const RlrecEvent *event)
 	if (number >= learner->n_logs)
 		return;
 	log = &learner->logs[number];
+	if (learner->together && (log->n == MOST || learner->left-- == 0))
+	{
+		log->alone = learner->stop = true;
+		return;
+	}
 	if (log->n == log->room)
 	{
-		log->room = Max(2 * log->room, 64);
+		log->room = Max(2 * log->room, 16);
 		log->place = log->place ? repalloc_huge(log->place, log->room * sizeof(Place)) :
 			MemoryContextAlloc(learner->context, log->room * sizeof(Place));
 	}
@@ -273,13 +289,13 @@ make_lesson(const Learner *learner, const UserLog *log, const RlrecPastEvent *ev
 
 /* Learns the lessons of a user, in his order. */
 static void
-teach(Learner *learner, UserLog *log, MemoryContext scratch)
+teach(Learner *learner, UserLog *log)
 {
-	MemoryContext outer = MemoryContextSwitchTo(scratch);
+	MemoryContext outer = CurrentMemoryContext;
 	RlrecLearned *learned = &learner->rows->learned;
 	RlrecKey	user = rlrec_state_key_read(learner->agent, log->user);
 	RlrecPastEvent *events = events_of(learner, log);
-	MemoryContext context = AllocSetContextCreate(scratch, "rlrec lesson", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(outer, "rlrec lesson", ALLOCSET_DEFAULT_SIZES);
 	int			last = log->n - 1;
 	ListCell   *cell;
 
@@ -306,7 +322,6 @@ teach(Learner *learner, UserLog *log, MemoryContext scratch)
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(outer);
-	MemoryContextReset(scratch);
 }
 
 /* ---------------------------------------------------------------- what was told */
@@ -389,28 +404,109 @@ has_lesson(const UserLog *log)
 	return false;
 }
 
+static void
+empty_log(UserLog *log)
+{
+	if (log->place != NULL)
+		pfree(log->place);
+	log->place = NULL;
+	log->n = log->room = 0;
+}
+
+/* Whether anything is to be read of a user: told being NULL, or of what was told some being in the table; how much of that, and its latest time. */
+static bool
+is_read(const Learner *learner, const UserLog *log, const Told *told, int64 *n, int64 *time)
+{
+	*n = 0;
+	*time = PG_INT64_MIN;
+	for (int32 e = told ? told->last[log - learner->logs] : -1; e >= 0; e = told->next[e])
+		if (told->events[e].decision == 0)
+		{
+			*time = Max(*time, told->events[e].time);
+			(*n)++;
+		}
+	return (told == NULL || *n > 0) && rlrec_id_is_of_column(learner->agent, learner->agent->user_column, log->user);
+}
+
+/* Leaves alone the users who have too many events, as the table's statistics say: an index would read through all of them. */
+static void
+leave_common(Learner *learner)
+{
+	const RlrecAgent *agent = learner->agent;
+	Relation	table = table_open(agent->events, AccessShareLock);
+	HeapTuple	tuple = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(agent->events), Int16GetDatum(get_attnum(agent->events, agent->user_column)),
+										BoolGetDatum(table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE));
+	AttStatsSlot slot;
+	RlrecIdReader reader;
+
+	if (HeapTupleIsValid(tuple) && get_attstatsslot(&slot, tuple, STATISTIC_KIND_MCV, InvalidOid, ATTSTATSSLOT_VALUES | ATTSTATSSLOT_NUMBERS))
+	{
+		rlrec_id_reader_init(&reader, slot.valuetype);
+		for (int i = 0; i < slot.nvalues && slot.numbers[i] * table->rd_rel->reltuples > MOST; i++)
+		{
+			size_t		length;
+			const char *user = rlrec_id_bytes(&reader, slot.values[i], &length);
+			int32		number = rlrec_intern_add(learner->users, user, length);
+
+			if (number < learner->n_logs)
+				learner->logs[number].alone = true;
+		}
+		free_attstatsslot(&slot);
+	}
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	table_close(table, NoLock);
+}
+
 /* Reads a user's log by an index: where it is known what was told of him, what is about it. */
 static void
 read_log(Learner *learner, const UserLog *log, const Told *told)
 {
-	int64		time = PG_INT64_MIN;
-	int64		n = 0;
+	int64		time;
+	int64		n;
 
-	if (!rlrec_id_is_of_column(learner->agent, learner->agent->user_column, log->user))
+	if (!is_read(learner, log, told, &n, &time))
 		return;
 	if (told == NULL)
-	{
 		rlrec_events_stream_xids(learner->agent, log->user, collect, learner);
-		return;
-	}
-	for (int32 e = told->last[log - learner->logs]; e >= 0; e = told->next[e])
-		if (told->events[e].decision == 0)
-		{
-			time = Max(time, told->events[e].time);
-			n++;
-		}
-	if (n > 0)
+	else
 		rlrec_events_stream_window(learner->agent, log->user, time, MOST + n, collect, learner);
+}
+
+/*
+ * Reads logs [begin .. end - 1] by one query, which may read each page of the table once for all of them. A user with too many events is left
+ * alone, and all are when that is what most of them have.
+ */
+static void
+read_together(Learner *learner, int32 begin, int32 end, const Told *told)
+{
+	const char **users = palloc_array(const char *, end - begin);
+	int64		n;
+	int64		time;
+
+	for (int32 u = begin; u < end; u++)
+		if (end - begin == 1 || !is_read(learner, &learner->logs[u], told, &n, &time))
+			learner->logs[u].alone = true;
+	learner->left = MOST + (int64) MOST_TOGETHER * (end - begin);
+	do
+	{
+		int			n_users = 0;
+
+		for (int32 u = begin; u < end; u++)
+		{
+			UserLog    *log = &learner->logs[u];
+
+			empty_log(log);
+			log->alone = log->alone || learner->left < 0;
+			if (!log->alone)
+				users[n_users++] = log->user;
+		}
+		learner->stop = false;
+		learner->together = true;
+		if (n_users > 0)
+			rlrec_events_stream_users(learner->agent, n_users, users, &learner->stop, collect, learner);
+		learner->together = false;
+	} while (learner->stop);
 }
 
 /* Reads the logs of the users who have one, and learns their lessons: those that were told, or, told being NULL, that are marked as they are read. */
@@ -418,28 +514,32 @@ static void
 teach_users(Learner *learner, const Told *told)
 {
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "rlrec user", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext outer = MemoryContextSwitchTo(scratch);
 	bool		each = users_are_indexed(learner->agent);
 
-	if (!each && learner->n_logs > 0)
+	if (each)
+		leave_common(learner);
+	else if (learner->n_logs > 0)
 		rlrec_events_stream_xids(learner->agent, NULL, collect, learner);
 	for (int32 u = 0; u < learner->n_logs; u++)
 	{
 		UserLog    *log = &learner->logs[u];
 
 		CHECK_FOR_INTERRUPTS();
-		if (each)
+		if (each && u % TOGETHER == 0)
+			read_together(learner, u, Min(u + TOGETHER, learner->n_logs), told);
+		if (each && log->alone)
 			read_log(learner, log, told);
 		if (log->n > 1)
 			qsort(log->place, log->n, sizeof(Place), rlrec_place_compare);
 		if (told != NULL)
 			mark_told(learner, log, told);
 		if (has_lesson(log))
-			teach(learner, log, scratch);
-		if (log->place != NULL)
-			pfree(log->place);
-		log->place = NULL;
-		log->n = log->room = 0;
+			teach(learner, log);
+		empty_log(log);
+		MemoryContextReset(scratch);
 	}
+	MemoryContextSwitchTo(outer);
 	MemoryContextDelete(scratch);
 }
 

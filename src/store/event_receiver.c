@@ -121,7 +121,7 @@ rlrec_event_receive(TupleTableSlot *slot, DestReceiver *self)
 	if (decoded)
 		receiver->sink(receiver->argument, &event);
 	MemoryContextReset(receiver->row_context);
-	return true;
+	return receiver->stop == NULL || !*receiver->stop;
 }
 
 void

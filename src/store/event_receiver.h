@@ -33,13 +33,14 @@ typedef struct RlrecEventReceiver
 	RlrecRewardReader reward;
 	bool		skip_missing;
 	bool		lenient;		/* passes over what is otherwise an error */
+	const bool *stop;			/* set by the sink when no more rows are wanted; NULL where all are */
 	MemoryContext row_context;
 } RlrecEventReceiver;
 
 /* For rows of a query of these columns, whose time is of that type; the row context is to be deleted after the last row. */
 extern void rlrec_event_receiver_init(RlrecEventReceiver *receiver, const RlrecAgent *agent, Oid time_type, RlrecEventSink sink, void *argument);
 
-/* Hands a row, decoded, to the sink, unless it is passed over. Always true, as the executor wants it. */
+/* Hands a row, decoded, to the sink, unless it is passed over; whether more are wanted. */
 extern bool rlrec_event_receive(TupleTableSlot *slot, DestReceiver *self);
 
 #endif							/* RLREC_EVENT_RECEIVER_H */

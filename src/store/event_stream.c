@@ -27,7 +27,9 @@
 #include "parser/parse_target.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -119,9 +121,9 @@ id_expression(const RlrecAgent *agent, const char *column)
 	return quote_identifier(column);
 }
 
-/* The comparison of the user column with $1; equality of a nondeterministic collation is narrowed to that of the bytes. */
+/* The comparison of the user column with `users`; equality of a nondeterministic collation is narrowed to that of the bytes. */
 static char *
-user_condition(const RlrecAgent *agent)
+user_condition(const RlrecAgent *agent, const char *users)
 {
 	const char *column = quote_identifier(agent->user_column);
 	Oid			collation = InvalidOid;
@@ -130,12 +132,13 @@ user_condition(const RlrecAgent *agent)
 
 	get_atttypetypmodcoll(agent->events, get_attnum(agent->events, agent->user_column), &type, &typmod, &collation);
 	if (OidIsValid(collation) && !get_collation_isdeterministic(collation))
-		return psprintf("%s OPERATOR(pg_catalog.=) $1 AND %s COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) $1", column, column);
-	return psprintf("%s OPERATOR(pg_catalog.=) $1", column);
+		return psprintf("%s OPERATOR(pg_catalog.=) %s AND %s COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) %s", column, users, column, users);
+	return psprintf("%s OPERATOR(pg_catalog.=) %s", column, users);
 }
 
+/* Of the users that the user column is compared with, or, users being NULL, of all. */
 static char *
-events_query(const RlrecAgent *agent, bool of_user, bool xids, Oid *time_type)
+events_query(const RlrecAgent *agent, const char *users, bool xids, Oid *time_type)
 {
 	StringInfoData query;
 
@@ -146,8 +149,8 @@ events_query(const RlrecAgent *agent, bool of_user, bool xids, Oid *time_type)
 	appendStringInfo(&query, "%s, ", agent->event_column ? id_expression(agent, agent->event_column) : "NULL");
 	appendStringInfo(&query, "%s%s FROM %s", rlrec_reward_sql(agent), xids && has_system_columns(agent->events) ? ", xmin" : "",
 					 rlrec_qualified_name(agent->events));
-	if (of_user)
-		appendStringInfo(&query, " WHERE %s", user_condition(agent));
+	if (users)
+		appendStringInfo(&query, " WHERE %s", user_condition(agent, users));
 	return query.data;
 }
 
@@ -284,15 +287,16 @@ run_of_user(const RlrecAgent *agent, const char *query, const char *user, const 
 	return SPI_execute_plan_extended(prepared_plan(query, options->params->numParams, types), options);
 }
 
-/* Runs a query, of one user's events unless that is NULL, into the receiver, which ends with it. */
+/* Runs a query, of one user's events unless that is NULL, into the receiver, which ends with it; `parameters` are those of other queries. */
 static void
-run(RlrecEventReceiver *receiver, const char *query, const char *user, const Window *window)
+run(RlrecEventReceiver *receiver, const char *query, const char *user, const Window *window, ParamListInfo parameters)
 {
 	MemoryContext context = CurrentMemoryContext;
 	SPIExecuteOptions options = {0};
 	int			result;
 
 	options.dest = &receiver->base;
+	options.params = parameters;
 	options.read_only = true;
 	SPI_connect();
 	if (user)
@@ -318,11 +322,11 @@ stream(const RlrecAgent *agent, const char *user, bool xids, const Window *windo
 	/* What the owner wrote means the same whatever the caller's search_path is. */
 	if (pinned)
 		rlrec_run_as(&saved, GetUserId(), 0);
-	query = events_query(agent, user != NULL, xids, &time_type);
+	query = events_query(agent, user ? "$1" : NULL, xids, &time_type);
 	rlrec_event_receiver_init(&receiver, agent, time_type, sink, argument);
 	receiver.skip_missing = receiver.skip_missing || xids;
 	receiver.lenient = xids;
-	run(&receiver, query, user, window);
+	run(&receiver, query, user, window, NULL);
 	if (pinned)
 		rlrec_run_back(&saved);
 }
@@ -347,6 +351,45 @@ rlrec_events_stream_window(const RlrecAgent *agent, const char *user, int64 time
 	stream(agent, user, true, &window, sink, argument);
 }
 
+/* The users as an array of the user column's type. */
+static ParamListInfo
+users_parameter(const RlrecAgent *agent, int n, const char *const *users)
+{
+	Oid			type = rlrec_column_type(agent->events, agent->user_column);
+	Datum	   *ids = palloc_array(Datum, n);
+	ParamListInfo parameters = makeParamList(1);
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	for (int i = 0; i < n; i++)
+		ids[i] = rlrec_id_datum(agent, agent->user_column, users[i]);
+	parameters->numParams = 0;
+	add_parameter(parameters, get_array_type(type), PointerGetDatum(construct_array(ids, n, type, length, by_value, align)));
+	return parameters;
+}
+
+void
+rlrec_events_stream_users(const RlrecAgent *agent, int n, const char *const *users, const bool *stop, RlrecEventSink sink, void *argument)
+{
+	RlrecEventReceiver receiver;
+	RlrecRole	saved;
+	Oid			time_type;
+	char	   *query;
+
+	/* An index is there. Planned for these users, and statistics that overestimate their events are no reason to read all. */
+	rlrec_run_as(&saved, GetUserId(), 0);
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	query = events_query(agent, "ANY ($1)", true, &time_type);
+	rlrec_event_receiver_init(&receiver, agent, time_type, sink, argument);
+	receiver.skip_missing = receiver.lenient = true;
+	receiver.stop = stop;
+	run(&receiver, query, NULL, NULL, users_parameter(agent, n, users));
+	rlrec_run_back(&saved);
+}
+
 void
 rlrec_events_stream_range(const RlrecAgent *agent, int64 low, int64 high, TransactionId xmin, CommandId cmin, RlrecEventSink sink,
 						  void *argument)
@@ -361,11 +404,11 @@ rlrec_events_stream_range(const RlrecAgent *agent, int64 low, int64 high, Transa
 		return;
 	rlrec_run_as(&saved, GetUserId(), 0);
 	query = psprintf("%s WHERE %s BETWEEN %lld AND %lld AND xmin = '%u' AND cmin = '%u' ORDER BY %s",
-					 events_query(agent, false, false, &time_type), quote_identifier(key), (long long) low, (long long) high, xmin, cmin,
+					 events_query(agent, NULL, false, &time_type), quote_identifier(key), (long long) low, (long long) high, xmin, cmin,
 					 quote_identifier(key));
 	rlrec_event_receiver_init(&receiver, agent, time_type, sink, argument);
 	receiver.skip_missing = receiver.lenient = true;
-	run(&receiver, query, NULL, NULL);
+	run(&receiver, query, NULL, NULL, NULL);
 	rlrec_run_back(&saved);
 }
 
@@ -385,7 +428,7 @@ struct RlrecRowReader
 static List *
 row_columns(const RlrecAgent *agent, Relation relation, Oid *time_type)
 {
-	char	   *text = events_query(agent, false, false, time_type);
+	char	   *text = events_query(agent, NULL, false, time_type);
 	RawStmt    *raw = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
 	ParseState *state = make_parsestate(NULL);
 	Relation	events = relation_open(agent->events, AccessShareLock);

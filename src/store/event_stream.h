@@ -40,6 +40,12 @@ extern void rlrec_events_stream_xids(const RlrecAgent *agent, const char *user, 
 /* The same of one user, but no more than the latest `most` up to a time and the earliest `most` after it; the latest of all without a time column. */
 extern void rlrec_events_stream_window(const RlrecAgent *agent, const char *user, int64 time, int64 most, RlrecEventSink sink, void *argument);
 
+/*
+ * The same of many users, by an index that is known to be there, and in the order of the table's pages where the planner finds that faster. Ends
+ * early when the sink sets *stop.
+ */
+extern void rlrec_events_stream_users(const RlrecAgent *agent, int n, const char *const *users, const bool *stop, RlrecEventSink sink, void *argument);
+
 /* The name of a relation's integer primary key, NULL when there is none. */
 extern char *rlrec_integer_primary_key(Oid relation);
 

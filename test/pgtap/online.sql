@@ -1,6 +1,6 @@
 -- What agents learn between trainings: counts as training would have counted, each event once whatever version serves, and seen when it is served.
 SET client_min_messages = warning;
-SELECT plan(94);
+SELECT plan(98);
 
 CREATE TABLE items (id int PRIMARY KEY, name text);
 INSERT INTO items SELECT i, 'thing ' || i FROM generate_series(1, 40) i;
@@ -319,6 +319,25 @@ INSERT INTO heavy (user_id, item_id, at, stars) VALUES (1, 40, '2025-03-01', 1),
 SELECT FROM rlrec_process('heavy_a');
 SELECT is((SELECT array_agg(format('%s %s', e.action, e.q) ORDER BY e.action) FROM rlrec.qtable t JOIN rlrec.agent a ON a.id = t.agent, rlrec_qtable_entries(t.entries) e
 	WHERE a.name = 'heavy_a' AND t.part = 2 AND e.action IN ('1', '40')), '{"1 0","40 1"}', 'an item that he had longer ago is counted as new to him');
+
+-- ---------------------------------------------------------------- users whose events are read together, some having too many for that
+CREATE TABLE crowd (id bigserial PRIMARY KEY, user_id int, item_id int, at timestamptz, stars float8);
+CREATE INDEX ON crowd (user_id);
+INSERT INTO crowd (user_id, item_id, at, stars) SELECT 1 + n % 30, 1 + random_of(n, 1, 40), timestamptz '2025-01-01' + n * interval '1 s', 1 FROM generate_series(1, 300) n;
+SELECT FROM unnest('{crowd_a,crowd_b}'::text[]) name, make(name, 'markov', NULL, 'crowd');
+SELECT FROM train('crowd_a');
+SELECT FROM rlrec_attach('crowd_a');
+INSERT INTO crowd (user_id, item_id, at, stars) SELECT CASE WHEN n > 11950 THEN n % 30 ELSE 1 END, 1 + random_of(n, 1, 6), timestamptz '2025-02-01' + n * interval '1 s', 1
+	FROM generate_series(1, 12000) n;
+SELECT is(rlrec_process('crowd_a'), 12000::bigint, 'a user of many events among others');
+INSERT INTO crowd (user_id, item_id, at, stars) SELECT 2 + n % 3, 1 + random_of(n, 2, 40), timestamptz '2025-03-01' + n * interval '1 s', 1 FROM generate_series(1, 15000) n;
+SELECT is(rlrec_process('crowd_a'), 15000::bigint, 'users of whom most have many');
+ANALYZE crowd;
+INSERT INTO crowd (user_id, item_id, at, stars) SELECT n / 2, 1 + random_of(n, 3, 40), timestamptz '2025-01-15' + random_of(n, 4, 1000000) * interval '1 s', 1
+	FROM generate_series(1, 14000) n;
+SELECT is(rlrec_process('crowd_a'), 14000::bigint, 'and thousands of users, some of whose events come late');
+SELECT FROM train('crowd_b');
+SELECT cmp_ok(deviation('crowd_a', 'crowd_b'), '<', 1e-5::float8, 'are learned from as in training');
 
 -- ---------------------------------------------------------------- bounds, and the end
 SELECT FROM make('small', 'markov', '{"online_states": 3, "online_entries": 2}');
