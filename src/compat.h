@@ -16,6 +16,11 @@
 #include "varatt.h"
 #endif
 
+/* 18 puts it in front of a declaration. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* 16 renamed the function that finds a backend's status by its place. */
 #if PG_VERSION_NUM >= 160000
 #define rlrec_backend_status(index) pgstat_get_local_beentry_by_index(index)

@@ -168,7 +168,7 @@ write_episode(const RlrecEnvironment *environment, int64 number, const Episode *
 {
 	Oid			types[] = {INT8OID, INT8OID, TEXTOID, TEXTOID, FLOAT8OID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID};
 	Datum		values[9];
-	char		nulls[9] = "         ";
+	char		nulls[] = "         ";
 	int			n = episode->n;
 	Datum	   *states = palloc_array(Datum, n + 1);
 	Datum	   *actions = palloc_array(Datum, n + 1);

@@ -7,6 +7,7 @@
 #ifndef RLREC_CHECK_H
 #define RLREC_CHECK_H
 
+#include "compat.h"
 #include "learner/learner.h"
 
 /*
@@ -23,6 +24,6 @@ extern const void *rlrec_check_matrix(const RlrecModel *model, const char *name,
 extern void rlrec_check_option(const RlrecModel *model, const char *name, int64 number);
 
 /* The error itself, with a detail in errdetail's format. */
-extern pg_attribute_noreturn() void rlrec_check_failed(const RlrecLearner *learner, const char *format,...) pg_attribute_printf(2, 3);
+pg_noreturn extern void rlrec_check_failed(const RlrecLearner *learner, const char *format,...) pg_attribute_printf(2, 3);
 
 #endif							/* RLREC_CHECK_H */

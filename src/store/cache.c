@@ -294,7 +294,7 @@ forget_local(LocalImage *image)
 	memset(image, 0, sizeof(*image));
 }
 
-static pg_attribute_noreturn() void
+pg_noreturn static void
 too_deep(void)
 {
 	ereport(ERROR,

@@ -17,7 +17,7 @@
 #include "learner/options.h"
 #include "store/event_receiver.h"
 
-static pg_attribute_noreturn() void
+pg_noreturn static void
 bad_event(const RlrecEventReceiver *receiver, const char *column, const char *what, int code, bool can_skip)
 {
 	ereport(ERROR,

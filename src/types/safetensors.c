@@ -48,7 +48,7 @@ typedef struct Entry
 	int64		end;
 } Entry;
 
-static pg_attribute_noreturn() void
+pg_noreturn static void
 malformed(const char *detail)
 {
 	ereport(ERROR,
