@@ -353,12 +353,14 @@ learn(const RlrecModel *model, const RlrecLesson *lesson, RlrecLearned *learned)
 	if (event->item < 0)
 		return;
 	items = open_items(model);
+	sums = sums_of(model, DIMENSION(items.n_features), learned, true);
+	if (sums == NULL)
+		return;
 	profile = make_profile(&items);
 	for (int32 i = 0; i < lesson->place; i++)
 		if (lesson->after[i].item >= 0 && lesson->after[i].reward > 0)
 			add_to_profile(&items, lesson->after[i].item, lesson->after[i].reward, &profile);
 	description = make_description(&items);
-	sums = sums_of(model, DIMENSION(items.n_features), learned, true);
 	observe_event(&items, &profile, event->item, event->reward, rlrec_option_int(learned->options, options, "negatives"),
 				  rlrec_random_key(rlrec_option_int(learned->options, options, "seed"), 1), (uint64) sums->sum[RLREC_LINEAR_ROWS],
 				  &description, sums->sum);

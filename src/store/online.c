@@ -208,7 +208,7 @@ learning_sums(RlrecLearned *learned, const char *learner, int n, int m, bool cre
 	MemoryContext outer = MemoryContextSwitchTo(rows->state->context);
 	KeptSums   *kept = keep_sums(rows, learner, n, m);
 
-	if (kept->sums.sum == NULL && create)
+	if (kept->sums.sum == NULL && create && rows->state->most_states > 0)
 		kept->sums.sum = palloc0(mul_size(n, sizeof(double)));
 	MemoryContextSwitchTo(outer);
 	return kept->sums.sum ? &kept->sums : NULL;

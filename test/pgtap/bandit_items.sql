@@ -100,6 +100,11 @@ SELECT rlrec_attach('blend');
 INSERT INTO log SELECT n + 20000, user_id, item_id, created_at + interval '60 days', value FROM events WHERE n <= 20;
 SELECT is(rlrec_process('blend'), 20::bigint, 'a part of hybrid');
 SELECT is((SELECT statistics[1] FROM rlrec.sums WHERE learner = 'lints'), 80::float8, 'observes each event and what is drawn for it');
+SELECT rlrec_alter_agent('blend', '{"learners": ["popularity", "lints"], "online_states": 0}');
+SELECT rlrec_train('blend');
+INSERT INTO log SELECT n + 30000, user_id, item_id, created_at + interval '90 days', value FROM events WHERE n <= 20;
+SELECT is(rlrec_process('blend'), 20::bigint);
+SELECT is((SELECT count(*) FROM rlrec.sums WHERE learner = 'lints'), 0::bigint, 'but not without room for states');
 SELECT rlrec_drop_agent('blend'), rlrec_detach('online');
 SELECT is((SELECT count(*) FROM rlrec.sums), 0::bigint, 'detached or dropped, they are forgotten');
 
