@@ -83,6 +83,24 @@ rlrec_intern_create(void)
 	return intern;
 }
 
+static void
+seek(RlrecIntern *intern, const char *id, size_t length)
+{
+	intern->sought = id;
+	intern->sought_length = length;
+	intern->sought_hash = hash_bytes((const unsigned char *) id, (int) length);
+}
+
+int32
+rlrec_intern_find(RlrecIntern *intern, const char *id, size_t length)
+{
+	InternEntry *entry;
+
+	seek(intern, id, length);
+	entry = intern_lookup_hash(intern->table, -1, intern->sought_hash);
+	return entry ? entry->number : -1;
+}
+
 int32
 rlrec_intern_add(RlrecIntern *intern, const char *id, size_t length)
 {
@@ -90,9 +108,7 @@ rlrec_intern_add(RlrecIntern *intern, const char *id, size_t length)
 	bool		found;
 	int64		end;
 
-	intern->sought = id;
-	intern->sought_length = length;
-	intern->sought_hash = hash_bytes((const unsigned char *) id, (int) length);
+	seek(intern, id, length);
 	entry = intern_insert_hash(intern->table, -1, intern->sought_hash, &found);
 	if (found)
 		return entry->number;

@@ -15,6 +15,9 @@ extern RlrecIntern *rlrec_intern_create(void);
 /* The number of an id, a new one if it has not come before. */
 extern int32 rlrec_intern_add(RlrecIntern *intern, const char *id, size_t length);
 
+/* The number of an id, -1 if it has not come before. */
+extern int32 rlrec_intern_find(RlrecIntern *intern, const char *id, size_t length);
+
 /* Bytes allocated so far. */
 extern Size rlrec_intern_size(const RlrecIntern *intern);
 

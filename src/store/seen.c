@@ -142,7 +142,7 @@ rlrec_seen_of(Snapshot snapshot, bool own)
 RlrecSeen
 rlrec_seen_open(Datum snapshot)
 {
-	return (RlrecSeen) {snapshot, U64FromFullTransactionId(ReadNextFullTransactionId())};
+	return (RlrecSeen) {PointerGetDatum(PG_DETOAST_DATUM(snapshot)), U64FromFullTransactionId(ReadNextFullTransactionId())};
 }
 
 bool

@@ -16,7 +16,7 @@ extern Datum rlrec_seen_of(Snapshot snapshot, bool own);
 /* One to ask of rows that the caller sees. */
 typedef struct RlrecSeen
 {
-	Datum		snapshot;		/* pg_snapshot */
+	Datum		snapshot;		/* pg_snapshot, detoasted, so that asking leaves no copy behind */
 	uint64		next;			/* the number of the next transaction, with its epoch */
 } RlrecSeen;
 
