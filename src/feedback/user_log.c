@@ -9,6 +9,7 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_statistic.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
@@ -193,7 +194,7 @@ empty_log(UserLog *log)
 
 /* ---------------------------------------------------------------- reading */
 
-/* Whether one user's events are found by an index. */
+/* Whether one user's events are found by an index that reads no others. */
 static bool
 users_are_indexed(const RlrecAgent *agent)
 {
@@ -207,7 +208,8 @@ users_are_indexed(const RlrecAgent *agent)
 	{
 		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
 
-		found = found || (index->rd_index->indkey.values[0] == user && RelationGetIndexPredicate(index) == NIL);
+		found = found || (index->rd_index->indisvalid && index->rd_index->indkey.values[0] == user && RelationGetIndexPredicate(index) == NIL &&
+						  (index->rd_rel->relam == BTREE_AM_OID || index->rd_rel->relam == HASH_AM_OID));
 		index_close(index, AccessShareLock);
 	}
 	table_close(table, NoLock);
