@@ -313,7 +313,6 @@ static int64
 drop(void)
 {
 	Range		oldest;
-	Range		locked;
 	Oid			types[] = {INT8OID, INT8OID};
 	Datum		values[2];
 	char	   *name;
@@ -321,10 +320,10 @@ drop(void)
 
 	if (!find_oldest(&oldest))
 		return -1;
-	LockRelationOid(rlrec_catalog_relation("decision"), AccessShareLock);
+	LockRelationOid(rlrec_catalog_relation("decision"), ShareUpdateExclusiveLock);	/* nobody else makes or drops one */
+	if (!find_oldest(&oldest))
+		return -1;
 	name = get_rel_name(oldest.oid);
-	if (name == NULL)
-		return -1;				/* dropped by others */
 	name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(oldest.oid)), name);
 	if (!is_expired(name))
 		return -1;
@@ -335,8 +334,8 @@ drop(void)
 	rlrec_catalog_execute("DELETE FROM rlrec.shadow WHERE decision >= $1 AND decision < $2", 2, types, values, NULL);
 
 	LockRelationOid(rlrec_catalog_relation("decision"), AccessExclusiveLock);
-	if (!find_oldest(&locked) || locked.oid != oldest.oid || !is_expired(name))
-		return -1;				/* somebody committed a decision or dropped it meanwhile */
+	if (!is_expired(name))
+		return -1;				/* somebody has committed a decision meanwhile */
 	rlrec_catalog_execute(psprintf("DROP TABLE %s", name), 0, NULL, NULL, NULL);
 	return decisions;
 }
