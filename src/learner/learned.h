@@ -66,7 +66,7 @@ typedef struct RlrecLearned
 	/* NULL when there are none; only for serving. */
 	const RlrecLearnedCounts *(*counts) (struct RlrecLearned *learned, int part);
 
-	/* Those of a learner, a static name: at first 0. NULL when there are none, unless they are to be created and there is room for states. Only for learning. */
+	/* Those of a learner, a static name, at first 0; NULL where there is no room for states. Without `create` NULL, too, when nobody has asked yet. Only for learning. */
 	RlrecLearnedSums *(*sums) (struct RlrecLearned *learned, const char *learner, int n, int m, bool create);
 
 	/* made[m] of them, valid until the next call of this or counts(); NULL when there are none. Only for serving. */

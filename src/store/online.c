@@ -1,12 +1,9 @@
 /*
  * online.c
- *	  The rows that an agent learns of events on top of a version: kept, changed by one session at a time, and read when it serves.
+ *	  The rows that an agent learns of events on top of a version: kept, and changed by one session at a time; online_read.c reads them to serve.
  *
  * The rows are those of rlrec.qtable, whose part says what they are: learner/learned.h. The agent's row of rlrec.learned is locked by whoever
  * changes them, and its generation changes with them; rows of another version than the one deployed are as good as none.
- *
- * Serving probes for the agent's row, and for the rows of the states that a learner asks for. Counts of items lie in 64 rows, so that an event
- * need not rewrite all of them, and serving keeps what it read of them, for each agent, as long as the agent's row is the same one.
  */
 #include "postgres.h"
 
@@ -25,62 +22,8 @@
 #include "data/intern.h"
 #include "store/catalog.h"
 #include "store/online.h"
+#include "store/online_row.h"
 #include "store/sums.h"
-
-/* Columns of rlrec.qtable and rlrec.learned, in the order of sql/environment.sql and sql/online.sql. */
-enum
-{
-	QTABLE_AGENT = 1, QTABLE_STATE, QTABLE_PART, QTABLE_ENTRIES, QTABLE_N = QTABLE_ENTRIES
-};
-enum
-{
-	LEARNED_AGENT = 1, LEARNED_MODEL, LEARNED_GENERATION, LEARNED_EVENTS, LEARNED_NEWER, LEARNED_USERS, LEARNED_STATES, LEARNED_NEWEST,
-	LEARNED_N = LEARNED_NEWEST
-};
-enum
-{
-	SEEN_AGENT = 1, SEEN_MODEL, SEEN_SEEN
-};
-
-/* Entries that a row starts with. */
-#define ROOM 8
-
-/* ---------------------------------------------------------------- rows */
-
-/* The row's tuple in the scan's buffer; NULL when there is none. */
-static HeapTuple
-find_tuple(Relation table, Snapshot snapshot, int64 agent, int part, const char *state, int length, SysScanDesc *scan)
-{
-	ScanKeyData keys[3];
-
-	ScanKeyInit(&keys[0], QTABLE_AGENT, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(agent));
-	ScanKeyInit(&keys[1], QTABLE_STATE, BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(cstring_to_text_with_len(state, length)));
-	ScanKeyInit(&keys[2], QTABLE_PART, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(part));
-	*scan = systable_beginscan(table, rlrec_catalog_relation("qtable_pkey"), true, snapshot, 3, keys);
-	return systable_getnext(*scan);
-}
-
-/* The tuple's entries, or none, in CurrentMemoryContext. */
-static RlrecLearnedRow *
-row_of_tuple(Relation table, HeapTuple tuple)
-{
-	RlrecLearnedRow *row = palloc0(sizeof(RlrecLearnedRow));
-	RlrecQTable *entries = NULL;
-	bool		isnull;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		entries = (RlrecQTable *) PG_DETOAST_DATUM_COPY(heap_getattr(tuple, QTABLE_ENTRIES, RelationGetDescr(table), &isnull));
-		row->n = rlrec_qtable_n(entries);
-	}
-	row->room = Max(row->n, ROOM);
-	row->entry = palloc_array(RlrecQEntry, row->room);
-	for (int i = 0; i < row->n; i++)
-		row->entry[i] = rlrec_qtable_entry(entries, i);
-	return row;
-}
-
-/* ---------------------------------------------------------------- learning */
 
 typedef struct KeptRow
 {
@@ -94,7 +37,7 @@ typedef struct KeptRow
 typedef struct KeptSums
 {
 	const char *learner;
-	RlrecLearnedSums sums;		/* sum NULL when there are none, and none were asked to be made */
+	RlrecLearnedSums sums;		/* sum NULL when there are none, and no room for states */
 } KeptSums;
 
 typedef struct RlrecOnlineState
@@ -122,18 +65,9 @@ static void
 load_row(RlrecOnlineRows *rows, KeptRow *kept)
 {
 	RlrecOnlineState *state = rows->state;
-	SysScanDesc scan;
-	HeapTuple	tuple;
 
-	if (state->snapshot == NULL)
-		return;
-	tuple = find_tuple(state->table, state->snapshot, rows->agent, kept->part, kept->state, kept->length, &scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		kept->tuple = heap_copytuple(tuple);
-		kept->row = row_of_tuple(state->table, kept->tuple);
-	}
-	systable_endscan(scan);
+	if (state->snapshot != NULL)
+		kept->row = rlrec_online_row_read(state->table, state->snapshot, rows->agent, kept->part, kept->state, kept->length, &kept->tuple);
 }
 
 static KeptRow *
@@ -173,17 +107,19 @@ learning_row(RlrecLearned *learned, int part, const char *name, int length, bool
 
 	if (kept->row == NULL && create && (is_bucketed(part) || state->states < state->most_states))
 	{
-		kept->row = row_of_tuple(state->table, NULL);
+		kept->row = rlrec_online_row_create();
 		state->states += !is_bucketed(part);
 	}
 	MemoryContextSwitchTo(outer);
 	return kept->row;
 }
 
-static KeptSums *
-keep_sums(RlrecOnlineRows *rows, const char *learner, int n, int m)
+static RlrecLearnedSums *
+learning_sums(RlrecLearned *learned, const char *learner, int n, int m, bool create)
 {
+	RlrecOnlineRows *rows = (RlrecOnlineRows *) learned;
 	RlrecOnlineState *state = rows->state;
+	MemoryContext outer;
 	KeptSums   *kept;
 	ListCell   *cell;
 
@@ -191,25 +127,18 @@ keep_sums(RlrecOnlineRows *rows, const char *learner, int n, int m)
 	{
 		kept = lfirst(cell);
 		if (kept->learner == learner)
-			return kept;
+			return kept->sums.sum ? &kept->sums : NULL;
 	}
+	if (!create)
+		return NULL;
+	outer = MemoryContextSwitchTo(state->context);
 	kept = palloc(sizeof(KeptSums));
 	*kept = (KeptSums) {learner, {n, NULL, m, palloc0(mul_size(m, sizeof(double)))}};
 	if (state->snapshot != NULL)
 		kept->sums.sum = rlrec_sums_read(rows->agent, learner, RLREC_SUMS_STATISTICS, n, state->snapshot);
-	state->sums = lappend(state->sums, kept);
-	return kept;
-}
-
-static RlrecLearnedSums *
-learning_sums(RlrecLearned *learned, const char *learner, int n, int m, bool create)
-{
-	RlrecOnlineRows *rows = (RlrecOnlineRows *) learned;
-	MemoryContext outer = MemoryContextSwitchTo(rows->state->context);
-	KeptSums   *kept = keep_sums(rows, learner, n, m);
-
-	if (kept->sums.sum == NULL && create && rows->state->most_states > 0)
+	if (kept->sums.sum == NULL && state->most_states > 0)
 		kept->sums.sum = palloc0(mul_size(n, sizeof(double)));
+	state->sums = lappend(state->sums, kept);
 	MemoryContextSwitchTo(outer);
 	return kept->sums.sum ? &kept->sums : NULL;
 }
@@ -269,16 +198,24 @@ rlrec_online_lock(const RlrecAgent *agent)
 	return rows;
 }
 
-void
-rlrec_online_reset(RlrecOnlineRows *rows, int64 model)
+/* The rows, and what is in them. */
+static void
+delete_rows(int64 agent)
 {
-	RlrecOnlineState *state = rows->state;
 	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(rows->agent)};
+	Datum		values[] = {Int64GetDatum(agent)};
 
 	rlrec_catalog_execute("DELETE FROM rlrec.qtable WHERE agent = $1", 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.sums WHERE agent = $1", 1, types, values, NULL);
 	rlrec_catalog_execute("DELETE FROM rlrec.seen WHERE agent = $1 AND model = 0", 1, types, values, NULL);
+}
+
+void
+rlrec_online_reset(RlrecOnlineRows *rows, int64 model)
+{
+	RlrecOnlineState *state = rows->state;
+
+	delete_rows(rows->agent);
 	if (state->snapshot != NULL)
 		UnregisterSnapshot(state->snapshot);
 	state->snapshot = NULL;
@@ -383,9 +320,7 @@ rlrec_online_forget(int64 agent)
 	Datum		values[] = {Int64GetDatum(agent)};
 
 	rlrec_catalog_execute("DELETE FROM rlrec.learned WHERE agent = $1", 1, types, values, NULL);
-	rlrec_catalog_execute("DELETE FROM rlrec.qtable WHERE agent = $1", 1, types, values, NULL);
-	rlrec_catalog_execute("DELETE FROM rlrec.sums WHERE agent = $1", 1, types, values, NULL);
-	rlrec_catalog_execute("DELETE FROM rlrec.seen WHERE agent = $1 AND model = 0", 1, types, values, NULL);
+	delete_rows(agent);
 }
 
 bool
@@ -406,241 +341,4 @@ rlrec_online_state(int64 agent, int64 *model, int64 *newer)
 	}
 	rlrec_catalog_end(&scan);
 	return found;
-}
-
-/* ---------------------------------------------------------------- serving */
-
-/* Which version of an agent's row of rlrec.learned. */
-typedef struct HeadKey
-{
-	int64		agent;
-	int64		model;
-	int64		generation;
-	Oid			file;			/* of the table */
-	TransactionId xmin;
-	ItemPointerData place;
-} HeadKey;
-
-typedef struct Reader
-{
-	RlrecLearned learned;
-	const RlrecModel *model;
-	HeadKey		head;
-} Reader;
-
-/* What this session has read of the rows of agents. */
-#define KEPT 16
-
-typedef struct Kept
-{
-	HeadKey		head;			/* agent 0: a free place */
-	int			part;			/* of counts */
-	const char *learner;		/* of sums; NULL of counts */
-	MemoryContext context;
-	void	   *value;			/* NULL for nothing */
-	uint64		used;			/* the larger, the more recent */
-} Kept;
-
-static Kept kept_values[KEPT];
-static uint64 uses = 0;
-
-static RlrecLearnedRow *
-serving_row(RlrecLearned *learned, int part, const char *name, int length, bool create pg_attribute_unused())
-{
-	Reader	   *reader = (Reader *) learned;
-	Relation	table = table_open(rlrec_catalog_relation("qtable"), AccessShareLock);
-	RlrecLearnedRow *row = NULL;
-	SysScanDesc scan;
-	HeapTuple	tuple = find_tuple(table, GetActiveSnapshot(), reader->head.agent, part, name, length, &scan);
-
-	if (HeapTupleIsValid(tuple))
-		row = row_of_tuple(table, tuple);
-	systable_endscan(scan);
-	table_close(table, AccessShareLock);
-	return row;
-}
-
-static int
-compare_new_items(const void *a, const void *b)
-{
-	const RlrecNewItem *x = a;
-	const RlrecNewItem *y = b;
-	int			order;
-
-	if (x->count != y->count)
-		return x->count > y->count ? -1 : 1;
-	order = memcmp(x->id, y->id, Min(x->length, y->length));
-	return order != 0 ? order : x->length - y->length;
-}
-
-/* All rows of a part, added up; NULL when there are none. */
-static void *
-read_counts(Reader *reader, const void *argument)
-{
-	int			part = *(const int *) argument;
-	const RlrecDictionary *items = &reader->model->items;
-	float	   *count = palloc_extended(Max(items->n, 1) * sizeof(float), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	RlrecLearnedCounts *counts = palloc0(sizeof(RlrecLearnedCounts));
-	RlrecNewItem *new_item = NULL;
-	int			room = 0;
-	bool		any = false;
-
-	for (int b = 0; b < RLREC_LEARNED_BUCKETS; b++)
-	{
-		char		name[12];
-		int			length = rlrec_learned_bucket_name(b, name);
-		RlrecLearnedRow *row = serving_row(&reader->learned, part, name, length, false);
-
-		for (int i = 0; row != NULL && i < row->n; i++)
-		{
-			const RlrecQEntry *entry = &row->entry[i];
-			int32		item = rlrec_dictionary_find(items, entry->action, entry->length);
-
-			any = true;
-			if (item >= 0)
-				count[item] = (float) entry->q;
-			else if (entry->q > 0)
-			{
-				if (counts->n_new == room)
-				{
-					room = Max(2 * room, 64);
-					new_item = new_item ? repalloc(new_item, room * sizeof(RlrecNewItem)) : palloc_array(RlrecNewItem, room);
-				}
-				new_item[counts->n_new++] = (RlrecNewItem) {entry->action, entry->length, (float) entry->q};
-			}
-		}
-	}
-	if (counts->n_new > 0)
-		qsort(new_item, counts->n_new, sizeof(RlrecNewItem), compare_new_items);
-	counts->count = count;
-	counts->new_item = new_item;
-	return any ? counts : NULL;
-}
-
-typedef struct OfLearner
-{
-	const char *learner;
-	int			m;
-} OfLearner;
-
-static void *
-read_made(Reader *reader, const void *argument)
-{
-	const OfLearner *of = argument;
-
-	return rlrec_sums_read(reader->head.agent, of->learner, RLREC_SUMS_MADE, of->m, GetActiveSnapshot());
-}
-
-static bool
-same_head(const HeadKey *a, const HeadKey *b)
-{
-	return a->agent == b->agent && a->model == b->model && a->generation == b->generation && a->file == b->file && a->xmin == b->xmin &&
-		ItemPointerEquals(unconstify(ItemPointerData *, &a->place), unconstify(ItemPointerData *, &b->place));
-}
-
-/* What read() reads of the rows, which this session keeps. */
-static void *
-keep(Reader *reader, int part, const char *learner, void *(*read) (Reader *reader, const void *argument), const void *argument)
-{
-	Kept		fresh = {.head = reader->head, .part = part, .learner = learner};
-	Kept	   *place = &kept_values[0];
-	MemoryContext outer;
-
-	for (int i = 0; i < KEPT; i++)
-	{
-		Kept	   *kept = &kept_values[i];
-		bool		same = kept->part == part && kept->learner == learner;
-
-		if (same && same_head(&kept->head, &reader->head))
-		{
-			kept->used = ++uses;
-			return kept->value;
-		}
-		if (same && kept->head.agent == reader->head.agent)
-			kept->used = 0;		/* out of date */
-		if (kept->used < place->used)
-			place = kept;
-	}
-	fresh.context = AllocSetContextCreate(CurrentMemoryContext, "rlrec learned", ALLOCSET_DEFAULT_SIZES);
-	outer = MemoryContextSwitchTo(fresh.context);
-	fresh.value = read(reader, argument);
-	MemoryContextSwitchTo(outer);
-
-	/* Nothing can fail from here on. */
-	if (place->context != NULL)
-		MemoryContextDelete(place->context);
-	MemoryContextSetParent(fresh.context, TopMemoryContext);
-	fresh.used = ++uses;
-	*place = fresh;
-	return place->value;
-}
-
-/* A copy, for what a session keeps may go with the next call that is nested in this one. */
-static const RlrecLearnedCounts *
-serving_counts(RlrecLearned *learned, int part)
-{
-	Reader	   *reader = (Reader *) learned;
-	const RlrecLearnedCounts *counts = keep(reader, part, NULL, read_counts, &part);
-	Size		size = Max(reader->model->items.n, 1) * sizeof(float);
-	RlrecLearnedCounts *copy;
-	float	   *count;
-	RlrecNewItem *new_item;
-
-	if (counts == NULL)
-		return NULL;
-	copy = palloc(sizeof(RlrecLearnedCounts));
-	count = palloc_extended(size, MCXT_ALLOC_HUGE);
-	new_item = palloc(counts->n_new * sizeof(RlrecNewItem));
-	memcpy(count, counts->count, size);
-	for (int i = 0; i < counts->n_new; i++)
-	{
-		new_item[i] = counts->new_item[i];
-		new_item[i].id = pnstrdup(new_item[i].id, new_item[i].length);
-	}
-	*copy = (RlrecLearnedCounts) {count, counts->n_new, new_item};
-	return copy;
-}
-
-static const double *
-serving_made(RlrecLearned *learned, const char *learner, int m)
-{
-	OfLearner	of = {learner, m};
-
-	return keep((Reader *) learned, 0, learner, read_made, &of);
-}
-
-RlrecLearned *
-rlrec_online_read(const RlrecAgent *agent, const RlrecModel *model)
-{
-	Reader	   *reader = NULL;
-	RlrecCatalogScan scan;
-	HeapTuple	tuple;
-
-	rlrec_catalog_begin(&scan, "learned", "learned_pkey", LEARNED_AGENT, F_INT8EQ, Int64GetDatum(agent->id));
-	tuple = rlrec_catalog_next(&scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		Datum		values[LEARNED_N];
-		bool		nulls[LEARNED_N];
-
-		heap_deform_tuple(tuple, RelationGetDescr(scan.table), values, nulls);
-		if (DatumGetInt64(values[LEARNED_MODEL - 1]) == agent->deployed)
-		{
-			reader = palloc0(sizeof(Reader));
-			reader->learned.row = serving_row;
-			reader->learned.counts = serving_counts;
-			reader->learned.made = serving_made;
-			reader->learned.users = DatumGetInt64(values[LEARNED_USERS - 1]);
-			reader->learned.newest = DatumGetInt64(values[LEARNED_NEWEST - 1]);
-			reader->model = model;
-			reader->head.agent = agent->id;
-			reader->head.model = agent->deployed;
-			reader->head.generation = DatumGetInt64(values[LEARNED_GENERATION - 1]);
-			reader->head.file = scan.table->rd_rel->relfilenode;
-			reader->head.xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
-			reader->head.place = tuple->t_self;
-		}
-	}
-	rlrec_catalog_end(&scan);
-	return reader ? &reader->learned : NULL;
 }
