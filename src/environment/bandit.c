@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -12,19 +11,17 @@
 #include "compat.h"
 #include "environment/network.h"
 #include "learner/linear_bandit.h"
+#include "types/float8_array.h"
 #include "types/linear_statistics.h"
 
 static Datum
 statistics_datum(RlrecOnline *online, int action)
 {
 	int			n = (int) rlrec_linear_numbers(rlrec_bandit_dimension(online));
-	Datum	   *datums = palloc_array(Datum, n);
 	double	   *statistics = palloc_array(double, n);
 
 	rlrec_bandit_statistics_of(online, action, statistics);
-	for (int i = 0; i < n; i++)
-		datums[i] = Float8GetDatum(statistics[i]);
-	return PointerGetDatum(construct_array(datums, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return PointerGetDatum(rlrec_float8_array_of(n, statistics));
 }
 
 PG_FUNCTION_INFO_V1(rlrec_bandit_statistics);

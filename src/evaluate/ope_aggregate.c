@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "evaluate/ope_aggregate.h"
 #include "learner/options.h"
+#include "types/float8_array.h"
 
 /* Below these the result comes with a warning. */
 #define ENOUGH_REWARDED 200
@@ -68,16 +69,7 @@ typedef struct State
 static ArrayType *
 state_create(int groups)
 {
-	int			length = STATE_HEADER + groups * GROUP_NUMBERS;
-	Size		size = ARR_OVERHEAD_NONULLS(1) + length * sizeof(double);
-	ArrayType  *array = palloc0(size);
-
-	SET_VARSIZE(array, size);
-	array->ndim = 1;
-	array->elemtype = FLOAT8OID;
-	ARR_DIMS(array)[0] = length;
-	ARR_LBOUND(array)[0] = 1;
-	return array;
+	return rlrec_float8_array(STATE_HEADER + groups * GROUP_NUMBERS);
 }
 
 static ArrayType *

@@ -25,6 +25,7 @@
 #include "store/catalog.h"
 #include "store/model.h"
 #include "tensor/product.h"
+#include "types/float8_array.h"
 
 #define FOLDS 2
 #define PRIOR 10.0
@@ -150,16 +151,6 @@ expected(const RewardModel *model, int f, const char *item, int length, int r)
 	return (sum + PRIOR * model->mean[f]) / (shown + PRIOR) + model->rest[f][r + 1];
 }
 
-static Datum
-real_array(int n, const double *value)
-{
-	Datum	   *element = palloc(Max(n, 1) * sizeof(Datum));
-
-	for (int i = 0; i < n; i++)
-		element[i] = Float8GetDatum(value[i]);
-	return PointerGetDatum(construct_array(element, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
-
 /* The target's probability of each item shown, given those before, and what the model of rewards expects of what was shown and of the target. */
 static void
 describe_target(const RewardModel *model, const RlrecMaturedDecision *decision, const Datum *item, const RlrecTargetChoice *choice, double *target,
@@ -220,11 +211,11 @@ return_decision(ReturnSetInfo *result, const RewardModel *model, RlrecTarget *ta
 	values[2] = Float8GetDatum(reward);
 	values[3] = Float8GetDatum(logged_slate);
 	values[4] = Float8GetDatum(target_slate);
-	values[5] = real_array(k, decision->reward);
-	values[6] = real_array(k, decision->propensity);
-	values[7] = real_array(k, probability);
-	values[8] = real_array(k, q_logged);
-	values[9] = real_array(k, q_policy);
+	values[5] = PointerGetDatum(rlrec_float8_array_of(k, decision->reward));
+	values[6] = PointerGetDatum(rlrec_float8_array_of(k, decision->propensity));
+	values[7] = PointerGetDatum(rlrec_float8_array_of(k, probability));
+	values[8] = PointerGetDatum(rlrec_float8_array_of(k, q_logged));
+	values[9] = PointerGetDatum(rlrec_float8_array_of(k, q_policy));
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 

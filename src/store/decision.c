@@ -25,6 +25,7 @@
 #include "store/catalog.h"
 #include "store/decision.h"
 #include "store/decision_partition.h"
+#include "types/float8_array.h"
 
 /* Columns of rlrec.decision, in the order of sql/decision.sql. */
 enum
@@ -49,16 +50,6 @@ reals(int n, const float *value)
 	for (int i = 0; i < n; i++)
 		elements[i] = Float4GetDatum(value[i]);
 	return PointerGetDatum(construct_array(elements, n, FLOAT4OID, sizeof(float4), true, TYPALIGN_INT));
-}
-
-static Datum
-doubles(int n, const double *value)
-{
-	Datum	   *elements = palloc(Max(n, 1) * sizeof(Datum));
-
-	for (int i = 0; i < n; i++)
-		elements[i] = Float8GetDatum(value[i]);
-	return PointerGetDatum(construct_array(elements, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /* Places from 0 as places from 1 */
@@ -100,11 +91,11 @@ rlrec_decision_insert(const RlrecAgent *agent, const RlrecDecision *decision)
 	if (shortlist->uncertainty)
 		values[DECISION_UNCERTAINTY] = reals(shortlist->n, shortlist->uncertainty);
 	values[DECISION_SLATE] = places(decision->k, decision->place);
-	values[DECISION_PROPENSITY] = doubles(decision->k, decision->propensity);
+	values[DECISION_PROPENSITY] = PointerGetDatum(rlrec_float8_array_of(decision->k, decision->propensity));
 	values[DECISION_PROBABILITY] = Float8GetDatum(decision->probability);
 	nulls[DECISION_MARGINAL] = decision->marginal == NULL;
 	if (decision->marginal)
-		values[DECISION_MARGINAL] = doubles(decision->k, decision->marginal);
+		values[DECISION_MARGINAL] = PointerGetDatum(rlrec_float8_array_of(decision->k, decision->marginal));
 	values[DECISION_POLICY] = JsonbPGetDatum(decision->policy);
 	CatalogTupleInsert(table, heap_form_tuple(RelationGetDescr(table), values, nulls));
 	table_close(table, NoLock);
@@ -127,7 +118,7 @@ rlrec_decision_insert_shadow(const RlrecAgent *agent, int64 id, const RlrecDecis
 	values[SHADOW_SHORTLIST] = PointerGetDatum(construct_array(unconstify(Datum *, decision->item), shortlist->n, TEXTOID, -1, false, TYPALIGN_INT));
 	values[SHADOW_LOGITS] = reals(shortlist->n, shortlist->logit);
 	values[SHADOW_SLATE] = places(decision->k, decision->place);
-	values[SHADOW_PROPENSITY] = doubles(decision->k, decision->propensity);
+	values[SHADOW_PROPENSITY] = PointerGetDatum(rlrec_float8_array_of(decision->k, decision->propensity));
 	values[SHADOW_PROBABILITY] = Float8GetDatum(decision->probability);
 	values[SHADOW_POLICY] = JsonbPGetDatum(decision->policy);
 	CatalogTupleInsert(table, heap_form_tuple(RelationGetDescr(table), values, nulls));

@@ -8,7 +8,6 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -16,6 +15,7 @@
 #include "compat.h"
 #include "store/catalog.h"
 #include "store/sums.h"
+#include "types/float8_array.h"
 
 static double *
 numbers_of(const ArrayType *array, int n)
@@ -57,25 +57,12 @@ rlrec_sums_read(int64 agent, const char *learner, RlrecSumsColumn column, int n,
 	return sums;
 }
 
-static Datum
-array_of(int n, const double *numbers)
-{
-	ArrayType  *array = (ArrayType *) palloc0(ARR_OVERHEAD_NONULLS(1) + n * sizeof(double));
-
-	SET_VARSIZE(array, ARR_OVERHEAD_NONULLS(1) + n * sizeof(double));
-	array->ndim = 1;
-	array->elemtype = FLOAT8OID;
-	ARR_DIMS(array)[0] = n;
-	ARR_LBOUND(array)[0] = 1;
-	memcpy(ARR_DATA_PTR(array), numbers, n * sizeof(double));
-	return PointerGetDatum(array);
-}
-
 void
 rlrec_sums_write(int64 agent, const char *learner, const RlrecLearnedSums *sums)
 {
 	Oid			types[] = {INT8OID, TEXTOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID};
-	Datum		values[] = {Int64GetDatum(agent), CStringGetTextDatum(learner), array_of(sums->n, sums->sum), array_of(sums->m, sums->made)};
+	Datum		values[] = {Int64GetDatum(agent), CStringGetTextDatum(learner), PointerGetDatum(rlrec_float8_array_of(sums->n, sums->sum)),
+	PointerGetDatum(rlrec_float8_array_of(sums->m, sums->made))};
 
 	rlrec_catalog_execute("INSERT INTO rlrec.sums (agent, learner, statistics, made) VALUES ($1, $2, $3, $4)"
 						  " ON CONFLICT (agent, learner) DO UPDATE SET statistics = EXCLUDED.statistics, made = EXCLUDED.made",

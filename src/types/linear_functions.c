@@ -9,13 +9,13 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "types/float8_array.h"
 #include "types/linear_statistics.h"
 
 #define NUMBERS(array) ((double *) ARR_DATA_PTR(array))
@@ -100,21 +100,6 @@ not_negative_argument(FunctionCallInfo fcinfo, int n, const char *name)
 	return x;
 }
 
-/* Of n numbers, which are 0 */
-static ArrayType *
-make_array(size_t n)
-{
-	Size		bytes = ARR_OVERHEAD_NONULLS(1) + n * sizeof(double);
-	ArrayType  *array = palloc0(bytes);
-
-	SET_VARSIZE(array, bytes);
-	array->ndim = 1;
-	array->elemtype = FLOAT8OID;
-	ARR_DIMS(array)[0] = (int) n;
-	ARR_LBOUND(array)[0] = 1;
-	return array;
-}
-
 /* ---------------------------------------------------------------- aggregates */
 
 /*
@@ -151,7 +136,7 @@ rlrec_linear_accumulate(PG_FUNCTION_ARGS)
 	{
 		d = COUNT(context);
 		caller = MemoryContextSwitchTo(aggregate);
-		state = make_array(rlrec_linear_numbers(d));
+		state = rlrec_float8_array(rlrec_linear_numbers(d));
 		MemoryContextSwitchTo(caller);
 	}
 	rlrec_linear_add(d, NUMBERS(context), PG_GETARG_FLOAT8(2), weight, NUMBERS(state));
@@ -166,7 +151,7 @@ own(FunctionCallInfo fcinfo, ArrayType *array)
 
 	if (AggCheckCallContext(fcinfo, NULL))
 		return array;
-	copy = make_array(COUNT(array));
+	copy = rlrec_float8_array(COUNT(array));
 	memcpy(NUMBERS(copy), NUMBERS(array), COUNT(array) * sizeof(double));
 	return copy;
 }
@@ -298,7 +283,7 @@ Datum
 rlrec_linear_theta(PG_FUNCTION_ARGS)
 {
 	Regression *regression = regression_argument(fcinfo, 1);
-	ArrayType  *theta = make_array(regression->d);
+	ArrayType  *theta = rlrec_float8_array(regression->d);
 
 	memcpy(NUMBERS(theta), regression->theta, regression->d * sizeof(double));
 	PG_RETURN_ARRAYTYPE_P(theta);
